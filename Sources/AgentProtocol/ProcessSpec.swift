@@ -1,0 +1,142 @@
+// A process in a container.
+public import Wire
+
+/// A resource limit as in setrlimit(2): `resource` is the RLIMIT_ number.
+public struct ResourceLimit: WireCodable, Equatable, Sendable {
+    public var resource: UInt32
+    public var soft: UInt64
+    public var hard: UInt64
+
+    public init(resource: UInt32, soft: UInt64, hard: UInt64) {
+        self.resource = resource
+        self.soft = soft
+        self.hard = hard
+    }
+
+    public func encode(into encoder: inout WireEncoder) {
+        encoder.integer(resource)
+        encoder.integer(soft)
+        encoder.integer(hard)
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        resource = try decoder.integer()
+        soft = try decoder.integer()
+        hard = try decoder.integer()
+    }
+}
+
+/// A terminal's size in characters.
+public struct WindowSize: WireCodable, Equatable, Sendable {
+    public var rows: UInt16
+    public var columns: UInt16
+
+    public init(rows: UInt16, columns: UInt16) {
+        self.rows = rows
+        self.columns = columns
+    }
+
+    public func encode(into encoder: inout WireEncoder) {
+        encoder.integer(rows)
+        encoder.integer(columns)
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        rows = try decoder.integer()
+        columns = try decoder.integer()
+    }
+}
+
+/// The streams of a process, each a vsock connection that the agent opens to the host's port given here; 0 means /dev/null.
+public enum ProcessStreams: WireCodable, Equatable, Sendable {
+    case pipes(input: UInt32, output: UInt32, error: UInt32)
+    /// One connection carries the terminal's input and output.
+    case terminal(port: UInt32, size: WindowSize)
+
+    public func encode(into encoder: inout WireEncoder) {
+        switch self {
+        case .pipes(let input, let output, let error):
+            encoder.integer(UInt8(0))
+            encoder.integer(input)
+            encoder.integer(output)
+            encoder.integer(error)
+        case .terminal(let port, let size):
+            encoder.integer(UInt8(1))
+            encoder.integer(port)
+            size.encode(into: &encoder)
+        }
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        switch try decoder.integer(UInt8.self) {
+        case 0: self = .pipes(input: try decoder.integer(), output: try decoder.integer(), error: try decoder.integer())
+        case 1: self = .terminal(port: try decoder.integer(), size: try WindowSize(from: &decoder))
+        default: throw .unknownValue
+        }
+    }
+}
+
+/// What to execute in a container, as in the OCI runtime specification's `process`.
+public struct ProcessSpec: WireCodable, Equatable, Sendable {
+    public var container: UInt32
+    /// Chosen by the host; names the process in later messages. The container's first process ends the container.
+    public var process: UInt32
+    /// `arguments[0]` is looked up in the environment's PATH inside the container.
+    public var arguments: [Text]
+    /// `NAME=value` each.
+    public var environment: [Text]
+    /// Absolute; created where it is missing, as Docker does.
+    public var workingDirectory: Text
+    /// `USER[:GROUP]`, names or numbers, resolved in the container's /etc/passwd and /etc/group; empty means root.
+    public var user: Text
+    public var limits: [ResourceLimit]
+    /// Bit n set: capability n is kept (bounding, effective, permitted; capabilities(7)).
+    public var capabilities: UInt64
+    public var noNewPrivileges: Bool
+    public var streams: ProcessStreams
+
+    public init(
+        container: UInt32, process: UInt32, arguments: [Text], environment: [Text], workingDirectory: Text, streams: ProcessStreams
+    ) {
+        self.container = container
+        self.process = process
+        self.arguments = arguments
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+        self.streams = streams
+        user = ""
+        limits = []
+        capabilities = ProcessSpec.defaultCapabilities
+        noNewPrivileges = false
+    }
+
+    /// Docker's default set: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP.
+    public static let defaultCapabilities: UInt64 =
+        [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31].reduce(0) { $0 | (1 << $1) }
+
+    public func encode(into encoder: inout WireEncoder) {
+        encoder.integer(container)
+        encoder.integer(process)
+        encoder.list(arguments)
+        encoder.list(environment)
+        workingDirectory.encode(into: &encoder)
+        user.encode(into: &encoder)
+        encoder.list(limits)
+        encoder.integer(capabilities)
+        encoder.boolean(noNewPrivileges)
+        streams.encode(into: &encoder)
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        container = try decoder.integer()
+        process = try decoder.integer()
+        arguments = try decoder.list(atMost: 65536)
+        environment = try decoder.list(atMost: 65536)
+        workingDirectory = try Text(from: &decoder)
+        user = try Text(from: &decoder)
+        limits = try decoder.list(atMost: 16)
+        capabilities = try decoder.integer()
+        noNewPrivileges = try decoder.boolean()
+        streams = try ProcessStreams(from: &decoder)
+    }
+}

@@ -1,0 +1,118 @@
+// What Swift's importer can't see of Linux: ioctl request macros, variadic calls, atomics on foreign memory, flexible array members.
+// Every symbol starts with `clinux_` or `CLINUX_`. Nothing here decides anything: policy lives in Swift.
+#pragma once
+
+// No _GNU_SOURCE here: the toolchain's Glibc module is built without it, and the two must agree on every struct.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/vhost.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+// MARK: Variadic calls
+
+static inline int clinux_ioctl(int fd, unsigned long request, uintptr_t argument) {
+    return ioctl(fd, request, argument);
+}
+
+static inline int clinux_ioctl_pointer(int fd, unsigned long request, void *argument) {
+    return ioctl(fd, request, argument);
+}
+
+static inline int clinux_open(const char *path, int flags, mode_t mode) {
+    return open(path, flags, mode);
+}
+
+static inline int clinux_openat(int directory, const char *path, int flags, mode_t mode) {
+    return openat(directory, path, flags, mode);
+}
+
+static inline int clinux_fcntl(int fd, int command, int argument) {
+    return fcntl(fd, command, argument);
+}
+
+static inline int clinux_errno(void) { return errno; }
+
+// MARK: Atomics on memory shared with a guest or the kernel (the compiler must not tear, reorder or re-read these)
+
+static inline uint16_t clinux_load_acquire16(const void *address) {
+    return __atomic_load_n((const uint16_t *)address, __ATOMIC_ACQUIRE);
+}
+
+static inline void clinux_store_release16(void *address, uint16_t value) {
+    __atomic_store_n((uint16_t *)address, value, __ATOMIC_RELEASE);
+}
+
+static inline void clinux_full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
+static inline void clinux_store_release8(void *address, uint8_t value) {
+    __atomic_store_n((uint8_t *)address, value, __ATOMIC_RELEASE);
+}
+
+// MARK: Macros
+
+#define CLINUX_CONSTANT(name, value) static const unsigned long CLINUX_##name = (value)
+
+CLINUX_CONSTANT(KVM_GET_API_VERSION, KVM_GET_API_VERSION);
+CLINUX_CONSTANT(KVM_CHECK_EXTENSION, KVM_CHECK_EXTENSION);
+CLINUX_CONSTANT(KVM_CREATE_VM, KVM_CREATE_VM);
+CLINUX_CONSTANT(KVM_GET_VCPU_MMAP_SIZE, KVM_GET_VCPU_MMAP_SIZE);
+CLINUX_CONSTANT(KVM_GET_SUPPORTED_CPUID, KVM_GET_SUPPORTED_CPUID);
+CLINUX_CONSTANT(KVM_GET_MSR_INDEX_LIST, KVM_GET_MSR_INDEX_LIST);
+CLINUX_CONSTANT(KVM_CREATE_VCPU, KVM_CREATE_VCPU);
+CLINUX_CONSTANT(KVM_SET_USER_MEMORY_REGION, KVM_SET_USER_MEMORY_REGION);
+CLINUX_CONSTANT(KVM_SET_TSS_ADDR, KVM_SET_TSS_ADDR);
+CLINUX_CONSTANT(KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_IDENTITY_MAP_ADDR);
+CLINUX_CONSTANT(KVM_CREATE_IRQCHIP, KVM_CREATE_IRQCHIP);
+CLINUX_CONSTANT(KVM_CREATE_PIT2, KVM_CREATE_PIT2);
+CLINUX_CONSTANT(KVM_IRQ_LINE, KVM_IRQ_LINE);
+CLINUX_CONSTANT(KVM_IRQFD, KVM_IRQFD);
+CLINUX_CONSTANT(KVM_IOEVENTFD, KVM_IOEVENTFD);
+CLINUX_CONSTANT(KVM_RUN, KVM_RUN);
+CLINUX_CONSTANT(KVM_GET_REGS, KVM_GET_REGS);
+CLINUX_CONSTANT(KVM_SET_REGS, KVM_SET_REGS);
+CLINUX_CONSTANT(KVM_GET_SREGS, KVM_GET_SREGS);
+CLINUX_CONSTANT(KVM_SET_SREGS, KVM_SET_SREGS);
+CLINUX_CONSTANT(KVM_GET_FPU, KVM_GET_FPU);
+CLINUX_CONSTANT(KVM_SET_FPU, KVM_SET_FPU);
+CLINUX_CONSTANT(KVM_GET_MSRS, KVM_GET_MSRS);
+CLINUX_CONSTANT(KVM_SET_MSRS, KVM_SET_MSRS);
+CLINUX_CONSTANT(KVM_SET_CPUID2, KVM_SET_CPUID2);
+CLINUX_CONSTANT(KVM_GET_LAPIC, KVM_GET_LAPIC);
+CLINUX_CONSTANT(KVM_SET_LAPIC, KVM_SET_LAPIC);
+CLINUX_CONSTANT(KVM_GET_MP_STATE, KVM_GET_MP_STATE);
+CLINUX_CONSTANT(KVM_SET_MP_STATE, KVM_SET_MP_STATE);
+CLINUX_CONSTANT(KVM_ENABLE_CAP, KVM_ENABLE_CAP);
+CLINUX_CONSTANT(KVM_GET_TSC_KHZ, KVM_GET_TSC_KHZ);
+CLINUX_CONSTANT(KVM_TRANSLATE, KVM_TRANSLATE);
+CLINUX_CONSTANT(TIOCGWINSZ, TIOCGWINSZ);
+CLINUX_CONSTANT(TIOCSWINSZ, TIOCSWINSZ);
+CLINUX_CONSTANT(BLKGETSIZE64, 0x80081272UL);
+
+static const uintptr_t CLINUX_MAP_FAILED = (uintptr_t)MAP_FAILED;
+
+// MARK: memfd
+
+static inline int clinux_memfd_create(const char *name, unsigned flags) {
+    return (int)syscall(SYS_memfd_create, name, flags);
+}
+
+static const unsigned CLINUX_MFD_CLOEXEC = 1;
+static const int CLINUX_O_TMPFILE = 020000000 | O_DIRECTORY;
+static const int CLINUX_O_PATH = 010000000;

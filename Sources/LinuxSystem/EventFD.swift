@@ -1,0 +1,28 @@
+// eventfd(2): a counter that a thread, KVM (irqfd, ioeventfd) and epoll can share.
+import CLinux
+import Glibc
+
+public struct EventFD: ~Copyable, Sendable {
+    public let descriptor: OwnedDescriptor
+
+    public init() throws(SystemError) {
+        let raw = try systemCall("eventfd") { eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
+        descriptor = OwnedDescriptor(owning: raw)
+    }
+
+    public var raw: Int32 { descriptor.raw }
+
+    /// Adds one. A full counter (2^64 - 2 pending) can't be reached and is ignored.
+    public borrowing func signal() {
+        // SAFETY: plain libc call on a descriptor we own.
+        _ = eventfd_write(descriptor.raw, 1)
+    }
+
+    /// Takes the counter back to zero and returns what it held.
+    @discardableResult
+    public borrowing func drain() -> UInt64 {
+        var value: eventfd_t = 0
+        // SAFETY: eventfd_read writes one 64-bit counter.
+        return unsafe eventfd_read(descriptor.raw, &value) == 0 ? UInt64(value) : 0
+    }
+}

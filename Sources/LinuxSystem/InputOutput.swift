@@ -1,0 +1,49 @@
+// Reading and writing whole buffers through descriptors that somebody else owns.
+import CLinux
+import Glibc
+
+/// Reads once into `buffer`; 0 means end of file.
+public func readSome(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+    // SAFETY: the kernel writes at most `count` bytes into the caller's buffer.
+    try systemCall("read") { unsafe read(descriptor, buffer.baseAddress, buffer.count) }
+}
+
+/// Reads up to `limit` bytes from the current offset to the end of the file.
+public func readAll(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
+    var result: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16384)
+    while result.count < limit {
+        let wanted = min(chunk.count, limit - result.count)
+        var failure: SystemError?
+        var count = 0
+        // SAFETY: the buffer is the array's own storage and outlives the call.
+        unsafe chunk.withUnsafeMutableBytes { buffer in
+            do throws(SystemError) {
+                count = unsafe try readSome(descriptor, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted]))
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+        if count == 0 { break }
+        result.append(contentsOf: chunk[..<count])
+    }
+    return result
+}
+
+/// Writes all of `bytes`, however many calls it takes.
+public func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) throws(SystemError) {
+    var offset = 0
+    while offset < bytes.count {
+        let start = offset
+        offset += try systemCall("write") {
+            // SAFETY: the pointer and count stay inside the array for the duration of the call.
+            unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress?.advanced(by: start), bytes.count - start) }
+        }
+    }
+}
+
+/// Writes a line to standard error in one call, so that lines of several processes don't mix. Failure is ignored: there is nowhere to report it.
+public func printError(_ line: String) {
+    var text = Array(line.utf8)
+    text.append(0x0A)
+    try? writeAll(STDERR_FILENO, text)
+}

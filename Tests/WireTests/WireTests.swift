@@ -1,0 +1,90 @@
+// The binary format: round trips, and refusal of every truncation.
+import AgentProtocol
+import LaunchConfiguration
+import Testing
+import Wire
+
+private let process: ProcessSpec = {
+    var spec = ProcessSpec(
+        container: 1, process: 2, arguments: ["/bin/sh", "-c", "exit 3"], environment: ["PATH=/bin"], workingDirectory: "/",
+        streams: .terminal(port: 1030, size: WindowSize(rows: 24, columns: 80)))
+    spec.user = "daemon:1"
+    spec.limits = [ResourceLimit(resource: 7, soft: 1024, hard: 4096)]
+    return spec
+}()
+
+private let container: ContainerSpec = {
+    var spec = ContainerSpec(
+        container: 1, hostname: "host",
+        layers: [LayerSource(offset: 4096, length: 17, compression: .zstd, digest: Array(repeating: 7, count: 32), diffID: [])],
+        layerDevice: 0, storage: .disk(index: 1), readOnlyRoot: true)
+    spec.mounts = [MountSpec(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["size=64k", "nosuid"])]
+    spec.files = [InjectedFile(path: "/etc/hosts", mode: 0o644, contents: Array("127.0.0.1 localhost\n".utf8))]
+    spec.maskedPaths = ["/proc/kcore"]
+    return spec
+}()
+
+private let hostMessages: [HostMessage] = [
+    .createContainer(container), .startProcess(process), .signal(process: 2, number: 15),
+    .resize(process: 2, size: WindowSize(rows: 50, columns: 132)), .shutDown,
+]
+
+private let agentMessages: [AgentMessage] = [
+    .hello(version: 1), .containerReady(container: 1), .processStarted(process: 2, pid: 77),
+    .processExited(process: 2, status: .signalled(9)), .failed(kind: .notFound, text: "no such command"),
+]
+
+@Test(arguments: hostMessages) func hostMessageSurvivesTheWire(message: HostMessage) throws {
+    #expect(try HostMessage(message.frame) == message)
+}
+
+@Test(arguments: agentMessages) func agentMessageSurvivesTheWire(message: AgentMessage) throws {
+    #expect(try AgentMessage(message.frame) == message)
+}
+
+@Test(arguments: hostMessages) func everyTruncatedPayloadIsRefused(message: HostMessage) {
+    let frame = message.frame
+    for length in 0..<frame.payload.count {
+        #expect(throws: WireError.self) { try HostMessage(Frame(kind: frame.kind, payload: Array(frame.payload[..<length]))) }
+    }
+    #expect(throws: WireError.trailingBytes) { try HostMessage(Frame(kind: frame.kind, payload: frame.payload + [0])) }
+}
+
+@Test func framesAreFoundInAStreamOfSingleBytes() throws {
+    var reader = FrameReader()
+    var found: [AgentMessage] = []
+    for byte in agentMessages.flatMap(\.frame.bytes) {
+        reader.append([byte])
+        while let frame = try reader.next() { found.append(try AgentMessage(frame)) }
+    }
+    #expect(found == agentMessages)
+}
+
+@Test func aFrameLongerThanTheLimitIsRefusedFromItsHeader() {
+    var reader = FrameReader()
+    reader.append([0xFF, 0xFF, 0xFF, 0xFF, 1, 0, 0, 0])
+    #expect(throws: WireError.tooLong) { try reader.next() }
+}
+
+@Test func aListThatPromisesMoreThanIsThereIsRefusedBeforeAllocation() {
+    var decoder = WireDecoder([0xFF, 0xFF, 0, 0, 1])
+    #expect(throws: WireError.truncated) { try decoder.list(of: Text.self, atMost: 1 << 20) }
+}
+
+@Test func textsWithNULAreRefused() {
+    #expect(Text(bytes: [65, 0, 66]) == nil)
+    #expect(throws: WireError.embeddedNUL) { try Text(wireBytes: [2, 0, 0, 0, 65, 0]) }
+}
+
+@Test func launchConfigurationSurvivesTheWire() throws {
+    let disk = Disk(
+        extents: [Extent(descriptor: 5, offset: 512, length: 1 << 20)], readOnly: true, ephemeral: false, serial: "layers", name: "a.tar")
+    var machine = MachineConfiguration(
+        memory: 512 << 20, cpus: 2, kernel: Extent(descriptor: 3, offset: 0, length: 99), initrd: nil, disks: [disk])
+    machine.commandLine = "quiet"
+    let supervisor = SupervisorConfiguration(
+        frames: hostMessages.flatMap(\.frame.bytes), process: 2, inputPort: 0, outputPort: 1025, errorPort: 1026, terminal: false)
+    var configuration = LaunchConfiguration(machine: machine, supervisor: supervisor, launched: 12345)
+    configuration.timeline = 9
+    #expect(try LaunchConfiguration(wireBytes: configuration.wireBytes) == configuration)
+}
