@@ -7,7 +7,7 @@ public import LinuxSystem
 public enum KVMError: Error, Equatable, CustomStringConvertible {
     case missing
     case notPermitted
-    case wrongVersion(Int32)
+    case wrongVersion(String)
     case capabilityMissing(KVM.Capability)
     case system(SystemError)
     /// A register state or table that KVM took only in part.
@@ -53,15 +53,18 @@ public struct KVM: ~Copyable, Sendable {
     /// Opens `path` and checks the API's version.
     public init(path: String = "/dev/kvm") throws(KVMError) {
         descriptor = try KVM.open(path)
-        let version = try ioctl("KVM_GET_API_VERSION", descriptor.raw, CLINUX_KVM_GET_API_VERSION)
-        if version != 12 { throw .wrongVersion(version) }
     }
 
     private static func open(_ path: String) throws(KVMError) -> OwnedDescriptor {
         do throws(SystemError) {
-            return try OwnedDescriptor.open(path, O_RDWR)
+            let descriptor = try OwnedDescriptor.open(path, O_RDWR)
+            let raw = descriptor.raw
+            let version = try systemCall("ioctl KVM_GET_API_VERSION") { clinux_ioctl(raw, CLINUX_KVM_GET_API_VERSION, 0) }
+            if version != 12 { throw SystemError(call: "API version", subject: "\(version)", errno: EPROTO) }
+            return descriptor
         } catch {
             switch error.errno {
+            case EPROTO: throw .wrongVersion(error.subject)
             case ENOENT, ENODEV, ENXIO: throw .missing
             case EACCES, EPERM: throw .notPermitted
             default: throw .system(error)

@@ -2,7 +2,7 @@
 //
 //   0x0000_7000  zero page (boot_params)
 //   0x0000_8000  GDT
-//   0x0000_9000  page tables: PML4, PDPT, then four page directories (identity map of the first 4 GiB)
+//   0x0000_9000  page tables: PML4, PDPT, one page directory (identity map of the first GiB)
 //   0x0001_0000  setup_data (random seed)
 //   0x0002_0000  kernel command line
 //   0x0009_E000  MP table; its floating pointer at 0x0009_FC00, the last KiB of base memory, where the kernel looks first

@@ -7,23 +7,15 @@ public import KVM
 public enum BootState {
     private static let codeSelector: UInt16 = 0x10
     private static let dataSelector: UInt16 = 0x18
-    private static let identityDirectories: UInt64 = 4
 
-    /// Page tables for the first 4 GiB in pages of 2 MiB, and the flat descriptors.
-    public static func writeTables(to memory: GuestMemory) throws {
+    /// Page tables for the first GiB in pages of 2 MiB (kernel, zero page and command line lie there), and the flat descriptors.
+    public static func writeTables(to memory: GuestMemory) throws(GuestMemoryError) {
         let base = Layout.pageTables.value
-        try memory.store(base + 0x1000 | 3, at: GuestAddress(base))
-        for directory in 0..<identityDirectories {
-            let address = base + 0x2000 + directory * 0x1000
-            try memory.store(address | 3, at: GuestAddress(base + 0x1000 + 8 * directory))
-            var entries: [UInt8] = []
-            entries.reserveCapacity(4096)
-            for index in 0..<512 as Range<UInt64> {
-                // Present, writable, 2 MiB page.
-                let entry = (directory << 30 + index << 21) | 0x83
-                withUnsafeBytes(of: entry.littleEndian) { unsafe entries.append(contentsOf: $0) }
-            }
-            try memory.write(entries, at: GuestAddress(address))
+        let present: UInt64 = 3  // present, writable
+        try memory.store(base + 0x1000 | present, at: GuestAddress(base))
+        try memory.store(base + 0x2000 | present, at: GuestAddress(base + 0x1000))
+        for index in 0..<512 as Range<UInt64> {
+            try memory.store(index << 21 | 0x80 | present, at: GuestAddress(base + 0x2000 + 8 * index))
         }
         // Null, null, 64-bit code, data: the kernel loads its own before it reloads a segment.
         for (index, descriptor) in [0, 0, 0x00AF_9B00_0000_FFFF, 0x00CF_9300_0000_FFFF].enumerated() {
