@@ -8,6 +8,7 @@ import Glibc
 public import LaunchConfiguration
 import LinuxSystem
 public import VMM
+import Wire
 
 public final class Supervisor {
     /// Exit status of Swiftlet's own errors, as `docker run` has it.
