@@ -7,7 +7,7 @@ public enum UnixSocket {
     public static func listen(at path: String, backlog: Int32 = 64) throws(SystemError) -> OwnedDescriptor {
         let socket = try stream(path)
         let raw = socket.raw
-        try withAddress(path) { address, length throws(SystemError) in
+        unsafe try withAddress(path) { address, length throws(SystemError) in
             // SAFETY: bind reads `length` bytes of the address during the call.
             try systemCall("bind", on: path) { unsafe bind(raw, address, length) }
         }
@@ -19,7 +19,7 @@ public enum UnixSocket {
     public static func connect(to path: String) throws(SystemError) -> OwnedDescriptor {
         let socket = try stream(path)
         let raw = socket.raw
-        try withAddress(path) { address, length throws(SystemError) in
+        unsafe try withAddress(path) { address, length throws(SystemError) in
             // SAFETY: connect reads `length` bytes of the address during the call.
             try systemCall("connect", on: path) { unsafe Glibc.connect(raw, address, length) }
         }
