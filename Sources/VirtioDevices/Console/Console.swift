@@ -70,8 +70,6 @@ public final class Console: VirtioDevice {
         self.output = output
         try input.setNonBlocking()
         let epoll = try Epoll()
-        // Edge-triggered: input that the guest has no buffer for must not keep the event loop awake.
-        try epoll.add(input.raw, [.readable, .edgeTriggered], token: 0)
         traits = DeviceTraits(id: 3, features: size == nil ? 0 : 1, queueSizes: [64, 64], pollDescriptor: epoll.descriptor.raw)
         self.epoll = consume epoll
         self.input = .open(InputSource(input), ready: true)
@@ -82,7 +80,14 @@ public final class Console: VirtioDevice {
     /// VIRTIO_CONSOLE_F_EMERG_WRITE isn't offered.
     public func writeConfiguration(offset: Int, size: Int, value: UInt64) {}
 
-    public func activate(_ activation: Activation) { queues = activation.queues }
+    public func activate(_ activation: Activation) throws(VirtioError) {
+        queues = activation.queues
+        guard case .open(let source, _) = input else { return }
+        // Edge-triggered, and only from now on: input that the guest has no buffer for must not keep the event loop awake.
+        do throws(SystemError) {
+            try epoll?.add(source.descriptor.raw, [.readable, .edgeTriggered], token: 0)
+        } catch { throw .host(error) }
+    }
 
     public func queueNotified(_ index: Int) throws(VirtioError) -> Progress {
         guard queues.indices.contains(index) else { return .idle }
@@ -132,5 +137,11 @@ public final class Console: VirtioDevice {
         }
     }
 
-    public func reset() { queues = [] }
+    public func reset() {
+        queues = []
+        if case .open(let source, _) = input {
+            epoll?.remove(source.descriptor.raw)
+            input = .open(source, ready: true)
+        }
+    }
 }
