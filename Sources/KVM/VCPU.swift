@@ -103,6 +103,14 @@ import LinuxSystem
         return unsafe VCPUExit(UnsafePointer(runState))
     }
 
+    /// Lets KVM finish the access of the last exit without running the guest: needed before registers are set anew.
+    public func completePendingAccess() throws(KVMError) {
+        requestExit()
+        _ = try run()
+        // SAFETY: as for requestExit.
+        unsafe withUnsafeMutablePointer(to: &runState.pointee.immediate_exit) { unsafe clinux_store_release8($0, 0) }
+    }
+
     /// Copies the value that the guest reads into the run structure; the next `run` hands it over.
     public func answerRead(_ access: VCPUExit.Access, at index: Int, value: UInt64) {
         let offset = access.dataOffset + index * access.size

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -46,6 +47,8 @@ static inline int clinux_openat(int directory, const char *path, int flags, mode
 static inline int clinux_fcntl(int fd, int command, int argument) {
     return fcntl(fd, command, argument);
 }
+
+static inline void clinux_set_thread_name(const char *name) { prctl(PR_SET_NAME, name); }
 
 static inline int clinux_errno(void) { return errno; }
 
