@@ -44,7 +44,7 @@ let package = Package(
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
         module(
             "VMM",
-            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices"]),
+            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
 
         // Between the halves: the container's supervisor inside the VMM's process.
         module("AgentProtocol", ["Wire"]),

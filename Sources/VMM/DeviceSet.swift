@@ -7,6 +7,7 @@ import LinuxSystem
 import Machine
 import Virtio
 import VirtioDevices
+import Wire
 
 final class DeviceSet {
     private struct Slot {
