@@ -2,7 +2,6 @@
 # wrote them down, byte by byte. Perl, because a shell would leave traces in the environment.
 use strict;
 use warnings;
-use POSIX ();
 
 sub words {
     my ($name) = @_;
@@ -31,7 +30,6 @@ delete $ENV{TMPDIR} if defined $ENV{TMPDIR} && !-d $ENV{TMPDIR};
 
 # A shell starts its background jobs with these ignored.
 $SIG{$_} = 'DEFAULT' for qw(INT QUIT PIPE);
-POSIX::setsid();
 if (!chdir $directory) {
     print STDERR "lab: cannot enter $directory: $!\n";
     exit 126;
