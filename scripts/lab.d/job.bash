@@ -80,8 +80,8 @@ make_scratch() {
 # Puts the files that the command changed below the --write-back paths into their places on the host.
 write_back_files() {
     [[ -s $job/share/written.tar ]] || return 0
-    tar --extract --directory=/ --file="$job/share/written.tar" --unlink-first --keep-directory-symlink 2>"$job/extract.log" ||
-        fail "could not write back: $(tail -n 1 "$job/extract.log")"
+    tar --extract --directory=/ --file="$job/share/written.tar" --keep-directory-symlink 2>"$job/extract.log" ||
+        fail "could not write back: $(head -n 1 "$job/extract.log")"
 }
 
 # Keeps what the machine said, for a person to read.

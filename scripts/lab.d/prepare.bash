@@ -126,7 +126,8 @@ build_initramfs() {
     mkdir -p "$work"/root/{bin,sbin,dev,proc,sys,host,writable,root,job,pipes,modules} "$work/result"
     cp "$busybox" "$work/root/bin/busybox"
     cp "$lab_sources/init" "$work/root/init"
-    ln -s ../init "$work/root/sbin/modprobe"
+    # An absolute link: with the lab's root mounted over the initramfs, .. would lead into that.
+    ln -s /init "$work/root/sbin/modprobe"
     chmod 755 "$work/root/init" "$work/root/bin/busybox"
     mapfile -t paths < <(for module in "${lab_modules[@]}"; do
         modprobe --dirname "$1" --set-version "$2" --show-depends "$module"
