@@ -65,6 +65,8 @@ let package = Package(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
 
+        tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
+        tests("VMMTests", ["VMM"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]
