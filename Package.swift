@@ -42,7 +42,7 @@ let package = Package(
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
         module(
             "VMM",
-            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices"]),
+            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
 
         // Between the halves: the container's supervisor inside the VMM's process.
         module("AgentProtocol", ["Wire"]),
@@ -63,6 +63,8 @@ let package = Package(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
 
+        tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
+        tests("VMMTests", ["VMM"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]

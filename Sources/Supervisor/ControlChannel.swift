@@ -47,7 +47,7 @@ final class ControlChannel {
     private func flush() throws(ControlError) {
         while !unsent.isEmpty {
             // SAFETY: the pointer is to the array's storage, for the call only.
-            let count = unsafe unsent.withUnsafeBytes { unsafe Glibc.send(socket.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            let count = unsafe unsent.withUnsafeBytes { unsafe Glibc.send(socket.raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             if count < 0 {
                 if clinux_errno() == EINTR { continue }
                 if clinux_errno() == EAGAIN { break }

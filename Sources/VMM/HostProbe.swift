@@ -17,9 +17,9 @@ public enum HostProbe {
         case failed(String)
     }
 
-    private static let iterations: UInt64 = 4096
-    /// A CPU takes microseconds for the probe, an emulated one (a machine under TCG) less than a millisecond, an interpreter at least 6 ms.
-    private static let limit: UInt64 = 4_000_000
+    private static let iterations: UInt64 = 16384
+    /// A CPU takes microseconds for the probe, an emulated one (a machine under TCG) one or two milliseconds, an interpreter at least 25.
+    private static let limit: UInt64 = 12_000_000
     private static let attempts = 3
     private static let resultPort: UInt64 = 0x80
 
@@ -27,7 +27,7 @@ public enum HostProbe {
     private static let program: [UInt8] = [
         0xF3, 0x48, 0x0F, 0xB8, 0xC0,  // popcnt rax, rax
         0xF0, 0x48, 0x0F, 0xC7, 0x0F,  // lock cmpxchg16b [rdi]
-        0xB9, 0x00, 0x10, 0x00, 0x00,  // mov ecx, 4096
+        0xB9, 0x00, 0x40, 0x00, 0x00,  // mov ecx, 16384
         0x48, 0xFF, 0x47, 0x10,  // inc qword [rdi+16]
         0xFF, 0xC9,  // dec ecx
         0x75, 0xF8,  // jnz -8

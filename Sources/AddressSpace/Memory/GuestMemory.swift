@@ -77,7 +77,9 @@ public final class GuestMemory: @unchecked Sendable {
     /// Copies a value out: one load, which need not be aligned.
     public func load<Value: BitwiseCopyable>(_ type: Value.Type = Value.self, at address: GuestAddress) throws(GuestMemoryError) -> Value {
         // SAFETY: bounds were checked by `pointer`; BitwiseCopyable has no invalid bit patterns that matter to the types used here.
-        unsafe try pointer(address, UInt64(MemoryLayout<Value>.size)).loadUnaligned(as: Value.self)
+        let value = unsafe try pointer(address, UInt64(MemoryLayout<Value>.size)).loadUnaligned(as: Value.self)
+        clinux_compiler_barrier()
+        return value
     }
 
     /// Copies a value in.
@@ -117,6 +119,28 @@ public final class GuestMemory: @unchecked Sendable {
             unsafe buffer.baseAddress.map { unsafe UnsafeMutableRawPointer($0).copyMemory(from: source, byteCount: count) }
             initialized = count
         }
+    }
+
+    /// Copies out as many bytes as `target` holds.
+    public func read(into target: UnsafeMutableRawBufferPointer, at address: GuestAddress) throws(GuestMemoryError) {
+        let source = unsafe try pointer(address, UInt64(target.count))
+        // SAFETY: bounds were checked by `pointer`; the caller's buffer is no part of guest RAM.
+        unsafe target.baseAddress.map { unsafe $0.copyMemory(from: source, byteCount: target.count) }
+        clinux_compiler_barrier()
+    }
+
+    /// Copies all of `source` in.
+    public func write(from source: UnsafeRawBufferPointer, at address: GuestAddress) throws(GuestMemoryError) {
+        let target = unsafe try pointer(address, UInt64(source.count))
+        // SAFETY: bounds were checked by `pointer`; the caller's buffer is no part of guest RAM.
+        unsafe source.baseAddress.map { unsafe target.copyMemory(from: $0, byteCount: source.count) }
+    }
+
+    /// Fills `count` bytes with zeros.
+    public func zero(_ address: GuestAddress, count: UInt64) throws(GuestMemoryError) {
+        let target = unsafe try pointer(address, count)
+        // SAFETY: bounds were checked by `pointer`.
+        unsafe memset(target, 0, Int(count))
     }
 
     /// The range as the kernel's readv/writev take it. The pointer must not be dereferenced in this process.

@@ -78,6 +78,29 @@ static inline void clinux_store_release8(void *address, uint8_t value) {
     __atomic_store_n((uint8_t *)address, value, __ATOMIC_RELEASE);
 }
 
+/// Loads before it are not repeated after it: a value copied out of shared memory stays the value that was checked.
+static inline void clinux_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }
+
+// MARK: Calls that glibc declares for _GNU_SOURCE only, and socket calls that must neither block nor raise SIGPIPE
+
+static inline int clinux_fallocate(int fd, int mode, off_t offset, off_t length) {
+    return (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+static inline int clinux_accept(int listener) {
+    return (int)syscall(SYS_accept4, listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static inline ssize_t clinux_send_vectors(int socket, const struct iovec *vectors, size_t count) {
+    struct msghdr message = {.msg_iov = (struct iovec *)vectors, .msg_iovlen = count};
+    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static inline ssize_t clinux_receive_vectors(int socket, const struct iovec *vectors, size_t count) {
+    struct msghdr message = {.msg_iov = (struct iovec *)vectors, .msg_iovlen = count};
+    return recvmsg(socket, &message, MSG_DONTWAIT);
+}
+
 // MARK: Macros
 
 #define CLINUX_CONSTANT(name, value) static const unsigned long CLINUX_##name = (value)
@@ -117,6 +140,10 @@ CLINUX_CONSTANT(KVM_TRANSLATE, KVM_TRANSLATE);
 CLINUX_CONSTANT(TIOCGWINSZ, TIOCGWINSZ);
 CLINUX_CONSTANT(TIOCSWINSZ, TIOCSWINSZ);
 CLINUX_CONSTANT(BLKGETSIZE64, 0x80081272UL);
+
+static const int CLINUX_FALLOC_FL_KEEP_SIZE = 0x01;
+static const int CLINUX_FALLOC_FL_PUNCH_HOLE = 0x02;
+static const int CLINUX_FALLOC_FL_ZERO_RANGE = 0x10;
 
 static const uintptr_t CLINUX_MAP_FAILED = (uintptr_t)MAP_FAILED;
 
