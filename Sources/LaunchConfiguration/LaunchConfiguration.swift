@@ -134,6 +134,8 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
     public var errorPort: UInt32
     /// Standard input is put into raw mode and window size changes are forwarded.
     public var terminal: Bool
+    /// The signal that the process gets when the VMM gets SIGTERM, the request to stop (the image's StopSignal).
+    public var stopSignal: UInt8 = 15
 
     public init(frames: [UInt8], process: UInt32, inputPort: UInt32, outputPort: UInt32, errorPort: UInt32, terminal: Bool) {
         self.frames = frames
@@ -151,6 +153,7 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
         encoder.integer(outputPort)
         encoder.integer(errorPort)
         encoder.boolean(terminal)
+        encoder.integer(stopSignal)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -160,6 +163,8 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
         outputPort = try decoder.integer()
         errorPort = try decoder.integer()
         terminal = try decoder.boolean()
+        stopSignal = try decoder.integer()
+        guard (1...64).contains(stopSignal) else { throw .unknownValue }
     }
 }
 

@@ -12,6 +12,8 @@ public struct Epoll: ~Copyable, Sendable {
         public static let writable = Interest(rawValue: EPOLLOUT.rawValue)
         /// The peer shut down its writing half.
         public static let peerClosed = Interest(rawValue: EPOLLRDHUP.rawValue)
+        /// Reported once per change instead of as long as it lasts (EPOLLET).
+        public static let edgeTriggered = Interest(rawValue: 1 << 31)
         /// Always reported, never asked for.
         public static let hangUp = Interest(rawValue: EPOLLHUP.rawValue)
         public static let error = Interest(rawValue: EPOLLERR.rawValue)

@@ -8,6 +8,9 @@ import Glibc
     public let base: UnsafeMutableRawPointer
     public let count: Int
 
+    /// `base` as a number.
+    public var address: UInt { unsafe UInt(bitPattern: base) }
+
     /// Anonymous, private, zero-filled memory that is charged only when touched.
     public init(anonymous count: Int) throws(SystemError) {
         try self.init(

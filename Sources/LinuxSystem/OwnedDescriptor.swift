@@ -76,20 +76,13 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     public borrowing func status() throws(SystemError) -> FileStatus { try FileStatus(of: raw) }
 }
 
-/// The two ends of socketpair(2).
-public struct SocketPair: ~Copyable, Sendable {
+/// The two ends of socketpair(2), each to be given its own owner.
+@frozen public struct SocketPair: ~Copyable, Sendable {
     public let first: OwnedDescriptor
     public let second: OwnedDescriptor
 
     init(first: consuming OwnedDescriptor, second: consuming OwnedDescriptor) {
         self.first = first
         self.second = second
-    }
-
-    /// Parts the ends, each to its own owner.
-    public consuming func use<Result: ~Copyable>(
-        _ body: (consuming OwnedDescriptor, consuming OwnedDescriptor) -> Result
-    ) -> Result {
-        body(first, second)
     }
 }

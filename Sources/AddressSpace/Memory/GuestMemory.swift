@@ -2,8 +2,8 @@
 //
 // The guest changes its RAM at any moment, so nothing here hands out a view into it: values are copied in and out, each load happens once, and bulk data
 // goes to the kernel as `iovec`. Every address is checked where it is used.
-import CLinux
-public import Glibc
+public import CLinux
+import Glibc
 public import LinuxSystem
 
 /// An access that the guest's RAM doesn't cover.
@@ -39,7 +39,7 @@ public final class GuestMemory: @unchecked Sendable {
     /// Anonymous memory of `size` bytes (a multiple of the page size), charged only when touched.
     public init(size: UInt64) throws(SystemError) {
         mapping = try Mapping(anonymous: Int(size))
-        let base = UInt64(UInt(bitPattern: mapping.base))
+        let base = UInt64(mapping.address)
         let low = min(size, GuestMemory.gapStart)
         var regions = [Region(start: GuestAddress(0), count: low, hostAddress: base)]
         if size > low {
@@ -56,7 +56,7 @@ public final class GuestMemory: @unchecked Sendable {
         for region in regions where address >= region.start {
             let offset = address.value - region.start.value
             if offset <= region.count, count <= region.count - offset {
-                let distance = Int(region.hostAddress - UInt64(UInt(bitPattern: mapping.base)) + offset)
+                let distance = Int(region.hostAddress - UInt64(mapping.address) + offset)
                 // SAFETY: offset + count <= region.count, and the regions tile the mapping.
                 return unsafe mapping.base.advanced(by: distance)
             }
@@ -66,7 +66,10 @@ public final class GuestMemory: @unchecked Sendable {
 
     /// Whether `count` bytes at `address` are RAM. Says nothing about the next access: that one checks for itself.
     public func contains(_ address: GuestAddress, count: UInt64) -> Bool {
-        (try? unsafe pointer(address, count)) != nil
+        do {
+            _ = unsafe try pointer(address, count)
+            return true
+        } catch { return false }
     }
 
     // MARK: Values
@@ -74,7 +77,9 @@ public final class GuestMemory: @unchecked Sendable {
     /// Copies a value out: one load, which need not be aligned.
     public func load<Value: BitwiseCopyable>(_ type: Value.Type = Value.self, at address: GuestAddress) throws(GuestMemoryError) -> Value {
         // SAFETY: bounds were checked by `pointer`; BitwiseCopyable has no invalid bit patterns that matter to the types used here.
-        unsafe try pointer(address, UInt64(MemoryLayout<Value>.size)).loadUnaligned(as: Value.self)
+        let value = unsafe try pointer(address, UInt64(MemoryLayout<Value>.size)).loadUnaligned(as: Value.self)
+        clinux_compiler_barrier()
+        return value
     }
 
     /// Copies a value in.
@@ -114,6 +119,28 @@ public final class GuestMemory: @unchecked Sendable {
             unsafe buffer.baseAddress.map { unsafe UnsafeMutableRawPointer($0).copyMemory(from: source, byteCount: count) }
             initialized = count
         }
+    }
+
+    /// Copies out as many bytes as `target` holds.
+    public func read(into target: UnsafeMutableRawBufferPointer, at address: GuestAddress) throws(GuestMemoryError) {
+        let source = unsafe try pointer(address, UInt64(target.count))
+        // SAFETY: bounds were checked by `pointer`; the caller's buffer is no part of guest RAM.
+        unsafe target.baseAddress.map { unsafe $0.copyMemory(from: source, byteCount: target.count) }
+        clinux_compiler_barrier()
+    }
+
+    /// Copies all of `source` in.
+    public func write(from source: UnsafeRawBufferPointer, at address: GuestAddress) throws(GuestMemoryError) {
+        let target = unsafe try pointer(address, UInt64(source.count))
+        // SAFETY: bounds were checked by `pointer`; the caller's buffer is no part of guest RAM.
+        unsafe source.baseAddress.map { unsafe target.copyMemory(from: $0, byteCount: source.count) }
+    }
+
+    /// Fills `count` bytes with zeros.
+    public func zero(_ address: GuestAddress, count: UInt64) throws(GuestMemoryError) {
+        let target = unsafe try pointer(address, count)
+        // SAFETY: bounds were checked by `pointer`.
+        unsafe memset(target, 0, Int(count))
     }
 
     /// The range as the kernel's readv/writev take it. The pointer must not be dereferenced in this process.

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <linux/openat2.h>
 #include <linux/vhost.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -43,11 +45,22 @@ static inline int clinux_openat(int directory, const char *path, int flags, mode
     return openat(directory, path, flags, mode);
 }
 
+static inline int clinux_openat2(int directory, const char *path, uint64_t flags, uint64_t resolve) {
+    struct open_how how = {.flags = flags, .mode = 0, .resolve = resolve};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
 static inline int clinux_fcntl(int fd, int command, int argument) {
     return fcntl(fd, command, argument);
 }
 
+static inline void clinux_set_thread_name(const char *name) { prctl(PR_SET_NAME, name); }
+
 static inline int clinux_errno(void) { return errno; }
+
+extern char **environ;
+
+static inline char **clinux_environment(void) { return environ; }
 
 // MARK: Atomics on memory shared with a guest or the kernel (the compiler must not tear, reorder or re-read these)
 
@@ -63,6 +76,29 @@ static inline void clinux_full_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_
 
 static inline void clinux_store_release8(void *address, uint8_t value) {
     __atomic_store_n((uint8_t *)address, value, __ATOMIC_RELEASE);
+}
+
+/// Loads before it are not repeated after it: a value copied out of shared memory stays the value that was checked.
+static inline void clinux_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }
+
+// MARK: Calls that glibc declares for _GNU_SOURCE only, and socket calls that must neither block nor raise SIGPIPE
+
+static inline int clinux_fallocate(int fd, int mode, off_t offset, off_t length) {
+    return (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+static inline int clinux_accept(int listener) {
+    return (int)syscall(SYS_accept4, listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static inline ssize_t clinux_send_vectors(int socket, const struct iovec *vectors, size_t count) {
+    struct msghdr message = {.msg_iov = (struct iovec *)vectors, .msg_iovlen = count};
+    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static inline ssize_t clinux_receive_vectors(int socket, const struct iovec *vectors, size_t count) {
+    struct msghdr message = {.msg_iov = (struct iovec *)vectors, .msg_iovlen = count};
+    return recvmsg(socket, &message, MSG_DONTWAIT);
 }
 
 // MARK: Macros
@@ -105,6 +141,10 @@ CLINUX_CONSTANT(TIOCGWINSZ, TIOCGWINSZ);
 CLINUX_CONSTANT(TIOCSWINSZ, TIOCSWINSZ);
 CLINUX_CONSTANT(BLKGETSIZE64, 0x80081272UL);
 
+static const int CLINUX_FALLOC_FL_KEEP_SIZE = 0x01;
+static const int CLINUX_FALLOC_FL_PUNCH_HOLE = 0x02;
+static const int CLINUX_FALLOC_FL_ZERO_RANGE = 0x10;
+
 static const uintptr_t CLINUX_MAP_FAILED = (uintptr_t)MAP_FAILED;
 
 // MARK: memfd
@@ -116,3 +156,5 @@ static inline int clinux_memfd_create(const char *name, unsigned flags) {
 static const unsigned CLINUX_MFD_CLOEXEC = 1;
 static const int CLINUX_O_TMPFILE = 020000000 | O_DIRECTORY;
 static const int CLINUX_O_PATH = 010000000;
+static const uint64_t CLINUX_RESOLVE_NO_MAGICLINKS = RESOLVE_NO_MAGICLINKS;
+static const uint64_t CLINUX_RESOLVE_BENEATH = RESOLVE_BENEATH;

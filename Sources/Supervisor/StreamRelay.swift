@@ -1,0 +1,64 @@
+// Standard streams: a thread each, because the user's descriptors are shared with other processes and must stay blocking.
+import CLinux
+import Glibc
+import LinuxSystem
+import Synchronization
+
+/// Copies bytes from one descriptor to another until the source ends or the target is gone, on a thread of its own.
+final class StreamRelay: Sendable {
+    private static let chunk = 64 << 10
+
+    /// Becomes readable when the relay has ended.
+    private let ended: EventFD
+    private let finished = Atomic<Bool>(false)
+
+    init() throws(SystemError) { ended = try EventFD() }
+
+    var endDescriptor: Int32 { ended.raw }
+    var hasEnded: Bool { finished.load(ordering: .acquiring) }
+
+    /// From the guest to the user. The socket is shut down when the user's end is gone, so that the guest's writer gets its SIGPIPE.
+    func startOutput(from socket: Int32, to target: Int32, firstByte: @escaping @Sendable () -> Void) throws(SystemError) {
+        try Thread.start(named: "output") { [self] in
+            copy(from: socket, to: target, firstByte: firstByte)
+            shutdown(socket, Int32(SHUT_RD))
+            finish()
+        }
+    }
+
+    /// From the user to the guest. End of file travels as the end of the socket's writing half.
+    func startInput(from source: Int32, to socket: Int32) throws(SystemError) {
+        try Thread.start(named: "input") { [self] in
+            copy(from: source, to: socket, firstByte: {})
+            shutdown(socket, Int32(SHUT_WR))
+            finish()
+        }
+    }
+
+    private func finish() {
+        finished.store(true, ordering: .releasing)
+        ended.signal()
+    }
+
+    private func copy(from source: Int32, to target: Int32, firstByte: () -> Void) {
+        // SAFETY: the buffer belongs to this thread for the whole loop; the kernel reads and writes inside it only.
+        unsafe withUnsafeTemporaryAllocation(byteCount: StreamRelay.chunk, alignment: 4096) { buffer in
+            var first = true
+            while let count = unsafe try? readSome(source, into: buffer), count > 0 {
+                if first {
+                    firstByte()
+                    first = false
+                }
+                var offset = 0
+                while offset < count {
+                    let start = offset
+                    guard
+                        let written = try? systemCall(
+                            "write", { unsafe write(target, buffer.baseAddress?.advanced(by: start), count - start) }), written > 0
+                    else { return }
+                    offset += written
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// One microVM, from configuration to its end. `init` reads as a recipe; the steps follow below in the same order.
+import AddressSpace
+import CLinux
+import KVM
+public import LaunchConfiguration
+public import LinuxSystem
+import Machine
+
+public final class MicroVM {
+    public let eventLoop: EventLoop
+    private let timeline: Timeline
+    private let kernelLog: KernelLog
+    private let end: EndSignal
+    private let memory: GuestMemory
+    private let kvm: KVM
+    private let machine: VirtualMachine
+    private let devices: DeviceSet
+    private let vcpus: [VCPU]
+    private let configuration: MachineConfiguration
+
+    /// Builds the machine. Everything that can fail for a reason the user can change fails here.
+    public init(_ configuration: MachineConfiguration, timeline: Timeline, logLevel: LogLevel) throws {
+        try MicroVM.check(configuration)
+        self.configuration = configuration
+        self.timeline = timeline
+        kernelLog = KernelLog(echo: logLevel == .debug)
+        eventLoop = try EventLoop()
+        end = try EndSignal()
+
+        kvm = try KVM()
+        try kvm.requireCapabilities()
+        machine = try kvm.createVirtualMachine()
+        try machine.setTSSAddress(Layout.tss)
+        try machine.createInterruptController()
+        timeline.mark(.kvmReady)
+
+        memory = try GuestMemory(size: configuration.memory)
+        try MicroVM.attach(memory, to: machine)
+        devices = try DeviceSet(configuration, memory: memory, machine: machine, kernelLog: kernelLog)
+        let kernel = try MicroVM.loadSystem(configuration, commandLine: devices.commandLine(logLevel), into: memory)
+        timeline.mark(.memoryMapped)
+
+        vcpus = try MicroVM.createVCPUs(Int(configuration.cpus), kvm: kvm, machine: machine)
+        try MicroVM.requireRealVirtualisation(vcpus[0], memory: memory)
+        try BootState.apply(to: vcpus[0], entry: kernel.entry)
+    }
+
+    // MARK: Steps
+
+    private static func check(_ configuration: MachineConfiguration) throws {
+        guard configuration.memory.isMultiple(of: 2 << 20), (32 << 20...1 << 40).contains(configuration.memory) else {
+            throw VMMError.memorySize(configuration.memory)
+        }
+        guard (1...64).contains(configuration.cpus) else { throw MachineError.tooManyCPUs(Int(configuration.cpus)) }
+    }
+
+    private static func attach(_ memory: GuestMemory, to machine: VirtualMachine) throws(KVMError) {
+        for (slot, region) in memory.regions.enumerated() {
+            try machine.setMemory(
+                slot: UInt32(slot), guestAddress: region.start.value, size: region.count, hostAddress: region.hostAddress)
+        }
+    }
+
+    /// Kernel, initrd, and the tables from which the kernel learns about its machine.
+    private static func loadSystem(
+        _ configuration: MachineConfiguration, commandLine: [UInt8], into memory: GuestMemory
+    ) throws -> LoadedKernel {
+        let kernel = try LoadedKernel(FileRange(configuration.kernel), into: memory)
+        var page = ZeroPage(kernel: kernel, commandLine: commandLine, seed: try randomBytes(32))
+        if let initrd = configuration.initrd {
+            page.initrd = try Initrd.load(FileRange(initrd), above: kernel.end, into: memory)
+        }
+        try page.write(to: memory)
+        try MultiprocessorTable.write(cpus: Int(configuration.cpus), to: memory)
+        try BootState.writeTables(to: memory)
+        return kernel
+    }
+
+    private static func createVCPUs(_ count: Int, kvm: borrowing KVM, machine: VirtualMachine) throws(KVMError) -> [VCPU] {
+        let policy = CPUIDPolicy(
+            host: try kvm.supportedCPUID(), cpus: count, hasDeadlineTimer: kvm.value(of: .tscDeadlineTimer) != 0)
+        var vcpus: [VCPU] = []
+        for id in 0..<UInt32(count) {
+            let vcpu = try machine.createVCPU(id: id)
+            try vcpu.setCPUID(policy.table(for: id))
+            try vcpu.setMSRs(ModelSpecificRegisters.boot)
+            vcpus.append(vcpu)
+        }
+        return vcpus
+    }
+
+    private static func requireRealVirtualisation(_ vcpu: VCPU, memory: GuestMemory) throws {
+        switch try HostProbe.run(on: vcpu, memory: memory) {
+        case .good: return
+        case .slow(let nanoseconds):
+            throw VMMError.unsuitableHost("it took \(nanoseconds / 1000) µs for a few thousand kernel-mode instructions")
+        case .failed(let why): throw VMMError.unsuitableHost(why)
+        }
+    }
+
+    // MARK: Connections
+
+    /// The first connection of the guest to `port` on the host gets `socket`, a connected non-blocking Unix stream socket.
+    public func expose(port: UInt32, socket: borrowing OwnedDescriptor) throws(SystemError) {
+        devices.expose(port: port, socket: try socket.duplicate())
+    }
+
+    /// Ends every stream between guest and host, so that their readers see the end of what was sent.
+    public func disconnectStreams() { devices.disconnect() }
+
+    // MARK: Running
+
+    /// Starts the vCPUs. Signals that the process wants to see as events must be blocked by now.
+    public func start() throws {
+        try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
+        try devices.watch(on: eventLoop)
+        let (ports, registers) = try buses()
+        for vcpu in vcpus {
+            let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
+            if vcpu.id == 0 { timeline.mark(.firstInstruction) }
+            try thread.start()
+        }
+    }
+
+    /// Serves devices and `eventLoop`'s other descriptors until its `stop` is called (nil) or the machine ends by itself.
+    public func run() throws -> MachineEnd? {
+        try eventLoop.run()
+        return end.reason
+    }
+
+    private func buses() throws -> (ports: Bus, registers: Bus) {
+        var ports = Bus()
+        let log = kernelLog
+        let end = end
+        let timeline = timeline
+        try ports.attach(Serial { log.receive($0) }, start: Serial.basePort, count: Serial.portCount)
+        try ports.attach(
+            KeyboardController { end.report(.reset) }, start: KeyboardController.basePort, count: KeyboardController.portCount)
+        try ports.attach(TimelinePort { timeline.markGuest($0) }, start: TimelinePort.basePort, count: TimelinePort.portCount)
+        return (ports, devices.registers)
+    }
+
+    // MARK: Ends
+
+    /// One sentence (and, for faults, the details) that says why the machine ended by itself.
+    public func explain(_ reason: MachineEnd?) -> String {
+        switch reason {
+        case .fault(let report): return report.description
+        case .kvm(let error): return "\(error)"
+        case .reset, nil:
+            if let panic = kernelLog.panic {
+                return "the guest's kernel gave up: \(panic)" + devices.hostFailure
+            }
+            let lines = kernelLog.lastLines.suffix(8)
+            let words = lines.isEmpty ? "" : "; its last words:\n  " + lines.joined(separator: "\n  ")
+            return "the guest reset its machine before the container ended" + devices.hostFailure + words
+        }
+    }
+
+    /// What a device could not do on the host (a full disk, for one); empty if all went well. Explains failures that the guest sees as I/O errors.
+    public var hostFailure: String { devices.hostFailure }
+}
+
+extension FileRange {
+    init(_ extent: Extent) { self.init(descriptor: extent.descriptor, offset: extent.offset, length: extent.length) }
+}
+
+private func randomBytes(_ count: Int) throws(SystemError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    // SAFETY: getrandom writes at most `count` bytes into the array; up to 256 come at once.
+    let got = try systemCall("getrandom") { unsafe bytes.withUnsafeMutableBytes { unsafe getrandom($0.baseAddress, $0.count, 0) } }
+    return got == count ? bytes : Array(bytes[..<got])
+}

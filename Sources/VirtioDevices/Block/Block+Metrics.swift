@@ -1,0 +1,49 @@
+// What the block device counts.
+import LinuxSystem
+
+/// Plain counters, read under the transport's mutex (`MMIOTransport.withDevice`).
+public struct BlockMetrics: Equatable, Sendable {
+    /// Requests by how they ended.
+    public internal(set) var succeeded: UInt64 = 0
+    public internal(set) var failed: UInt64 = 0
+    public internal(set) var unsupported: UInt64 = 0
+    public internal(set) var bytesRead: UInt64 = 0
+    public internal(set) var bytesWritten: UInt64 = 0
+    public internal(set) var flushes: UInt64 = 0
+    /// Discarded and zeroed ranges.
+    public internal(set) var ranges: UInt64 = 0
+    /// Requests whose buffers are no RAM.
+    public internal(set) var badBuffers: UInt64 = 0
+    /// System calls that failed.
+    public internal(set) var hostErrors: UInt64 = 0
+
+    mutating func count(_ status: BlockStatus) {
+        switch status {
+        case .ok: succeeded += 1
+        case .ioError: failed += 1
+        case .unsupported: unsupported += 1
+        }
+    }
+}
+
+/// A host that failed a disk: the guest sees an I/O error and can't know why.
+public struct BlockHostFailure: Error, Equatable, CustomStringConvertible {
+    public enum Operation: String, Sendable {
+        case read = "read"
+        case write = "write"
+        case flush = "flush"
+        case discard = "discard"
+        case writeZeroes = "write zeroes"
+    }
+
+    public let disk: String
+    public let operation: Operation
+    /// On the device, in bytes.
+    public let position: UInt64
+    public let errno: Int32
+
+    public var description: String {
+        let cause = SystemError(call: operation.rawValue, subject: "at byte \(position)", errno: errno)
+        return "disk \(disk): \(cause)"
+    }
+}
