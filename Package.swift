@@ -68,6 +68,10 @@ let package = Package(
         .target(name: "ImageFixtures", dependencies: [crypto], path: "Tests/ImageFixtures"),
         tests("OCITests", ["OCI"]),
         tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
+        tests(
+            "ContainerRuntimeTests",
+            ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+        tests("CommandTests", ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]
