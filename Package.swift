@@ -65,6 +65,9 @@ let package = Package(
 
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["VMM"]),
+        .target(name: "ImageFixtures", dependencies: [crypto], path: "Tests/ImageFixtures"),
+        tests("OCITests", ["OCI"]),
+        tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]
