@@ -18,7 +18,6 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
@@ -28,7 +27,6 @@ let package = Package(
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     ],
     targets: [
@@ -44,7 +42,7 @@ let package = Package(
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
         module(
             "VMM",
-            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices"]),
+            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
 
         // Between the halves: the container's supervisor inside the VMM's process.
         module("AgentProtocol", ["Wire"]),
@@ -59,7 +57,7 @@ let package = Package(
             ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
 
         .executableTarget(
-            name: "swiftlet", dependencies: ["ContainerRuntime", "Images", "LinuxSystem", "OCI", argumentParser],
+            name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
@@ -70,6 +68,8 @@ let package = Package(
             swiftSettings: strict),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
+        tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
+        tests("VMMTests", ["VMM"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]

@@ -117,7 +117,10 @@ import LinuxSystem
         guard offset >= 0, access.size <= 8, offset + access.size <= mapping.count else { return }
         var value = value.littleEndian
         // SAFETY: the range was checked to lie in the mapping.
-        unsafe withUnsafeBytes(of: &value) { unsafe mapping.base.advanced(by: offset).copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(mapping.base), byteCount: access.size) }
+        unsafe withUnsafeBytes(of: &value) { bytes in
+            guard let source = bytes.baseAddress else { return }
+            unsafe mapping.base.advanced(by: offset).copyMemory(from: source, byteCount: access.size)
+        }
     }
 
     /// The value that the guest writes in repetition `index` of a string instruction (0 otherwise).
@@ -126,7 +129,10 @@ import LinuxSystem
         guard offset >= 0, access.size <= 8, offset + access.size <= mapping.count else { return 0 }
         var value: UInt64 = 0
         // SAFETY: the range was checked to lie in the mapping.
-        unsafe withUnsafeMutableBytes(of: &value) { unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: mapping.base.advanced(by: offset), count: access.size)) }
+        unsafe withUnsafeMutableBytes(of: &value) { bytes in
+            let source = unsafe UnsafeRawBufferPointer(start: mapping.base.advanced(by: offset), count: access.size)
+            unsafe bytes.copyMemory(from: source)
+        }
         return UInt64(littleEndian: value)
     }
 

@@ -128,7 +128,7 @@ public final class Supervisor {
             state = .starting
             control?.send(configuration.frames)
         case (.hello(let version), .waiting):
-            fail(kind: .agent, text: "the initrd's agent speaks protocol \(version) and this is protocol \(AgentProtocol.version): rebuild the initrd")
+            fail(kind: .agent, text: "the initrd's agent speaks protocol \(version), not \(AgentProtocol.version): rebuild the initrd")
         case (.containerReady, .starting): break
         case (.processStarted(configuration.process, _), .starting): state = .running
         case (.processExited(configuration.process, let status), .starting), (.processExited(configuration.process, let status), .running):

@@ -1,19 +1,116 @@
-// The machine's virtio devices in their order: disks (vda, vdb, …), vsock, entropy, console.
+// The machine's virtio devices in their order: disks (vda, vdb, …), vsock, entropy, and a console where one is asked for.
+// Each has 4 KiB of registers, one interrupt line, and a parameter on the kernel's command line that says so.
 import AddressSpace
 import KVM
 import LaunchConfiguration
 import LinuxSystem
 import Machine
+import Virtio
+import VirtioDevices
+import Wire
 
 final class DeviceSet {
-    let registers = Bus()
-
-    init(_ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine) throws {
-        _ = configuration
+    private struct Slot {
+        let transport: MMIOTransport
+        let address: UInt64
+        let line: UInt32
     }
-    func commandLine(_ level: LogLevel) -> [UInt8] { Array("console=ttyS0 earlyprintk=serial,0x3f8,115200,keep reboot=k panic=-1".utf8) }
-    func expose(port: UInt32, socket: consuming OwnedDescriptor) {}
-    func disconnect() {}
-    func watch(on loop: EventLoop) throws {}
-    var hostFailure: String { "" }
+
+    private let host: VsockHost
+    private let hasConsole: Bool
+    private let extraParameters: [UInt8]
+    private var slots: [Slot] = []
+    /// All transports, for the vCPUs.
+    private(set) var registers = Bus()
+
+    init(_ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine, kernelLog: KernelLog) throws {
+        host = try VsockHost()
+        hasConsole = configuration.console
+        extraParameters = configuration.commandLine.bytes
+        let count = configuration.disks.count + (hasConsole ? 3 : 2)
+        guard count <= Layout.virtioInterrupts.count else { throw MachineError.tooManyDevices(count) }
+
+        for disk in configuration.disks { try attach(try Block(disk), memory, machine) }
+        try attach(try Vsock(host: host), memory, machine)
+        try attach(Entropy(), memory, machine)
+        if hasConsole {
+            try attach(Console { bytes in for byte in bytes { kernelLog.receive(byte) } }, memory, machine)
+        }
+    }
+
+    /// Gives the device the next address and line, and connects its interrupt and queues to KVM.
+    private func attach(_ device: sending any VirtioDevice, _ memory: GuestMemory, _ machine: VirtualMachine) throws {
+        let index = slots.count
+        let address = Layout.virtioBase + UInt64(index) * Layout.virtioSize
+        let line = Layout.virtioInterrupts.lowerBound + UInt32(index)
+        let interrupt = try InterruptEvent()
+        try machine.connectInterrupt(interrupt.event, line: line)
+        let transport = try MMIOTransport(device: device, memory: memory) { interrupt.event.signal() }
+        for (queue, event) in transport.queueEvents.enumerated() {
+            try machine.connectNotification(
+                event.raw, address: address + MMIOTransport.queueNotifyOffset, value: UInt32(queue))
+        }
+        try registers.attach(transport, start: address, count: MMIOTransport.regionSize)
+        slots.append(Slot(transport: transport, address: address, line: line))
+    }
+
+    /// An eventfd that a closure can share.
+    private final class InterruptEvent: Sendable {
+        let event: EventFD
+        init() throws(SystemError) { event = try EventFD() }
+    }
+
+    // MARK: Kernel
+
+    /// The kernel's parameters: kernel-config/README.md says what each buys. Parameters of the caller come last and win.
+    func commandLine(_ level: LogLevel) -> [UInt8] {
+        var words = ["reboot=k", "panic=-1", "noreplace-smp", "tsc=reliable", "no_timer_check", "8250.nr_uarts=0"]
+        words += level == .debug ? ["loglevel=7"] : ["quiet", "loglevel=3"]
+        words += hasConsole ? ["console=hvc0"] : []
+        words += ["earlyprintk=serial,0x3f8,115200,keep"]
+        for slot in slots {
+            words.append("virtio_mmio.device=4K@0x\(String(slot.address, radix: 16)):\(slot.line)")
+        }
+        let own = Array(words.joined(separator: " ").utf8)
+        return extraParameters.isEmpty ? own : own + [0x20] + extraParameters
+    }
+
+    // MARK: Host side
+
+    func expose(port: UInt32, socket: consuming OwnedDescriptor) { host.expose(port: port, socket: socket) }
+
+    /// Resets every device, which closes the streams' host ends.
+    func disconnect() {
+        for slot in slots { slot.transport.write(offset: 0x70, size: 4, value: 0) }
+    }
+
+    func watch(on loop: EventLoop) throws(SystemError) {
+        for slot in slots {
+            let transport = slot.transport
+            for (queue, event) in transport.queueEvents.enumerated() {
+                try loop.add(event.raw, .readable) { _ in transport.notify(queue: queue) }
+            }
+            if let descriptor = transport.pollDescriptor {
+                try loop.add(descriptor, .readable) { _ in transport.hostReady() }
+            }
+        }
+    }
+
+    /// The first thing that a disk could not do on the host, as an addition to an error's sentence; empty if all went well.
+    var hostFailure: String {
+        for slot in slots {
+            let failure = slot.transport.withDevice { ($0 as? Block)?.hostFailure }
+            if let failure { return "; on the host: \(failure)" }
+        }
+        return ""
+    }
+}
+
+extension Block {
+    convenience init(_ disk: Disk) throws(VirtioDevicesError) {
+        let extents = disk.extents.map { BlockExtent(descriptor: $0.descriptor, offset: $0.offset, length: $0.length) }
+        let backend = try BlockBackend(
+            extents: extents, name: disk.name.string, readOnly: disk.readOnly, ephemeral: disk.ephemeral)
+        try self.init(backend, serial: disk.serial.string)
+    }
 }

@@ -36,7 +36,7 @@ public final class MicroVM {
 
         memory = try GuestMemory(size: configuration.memory)
         try MicroVM.attach(memory, to: machine)
-        devices = try DeviceSet(configuration, memory: memory, machine: machine)
+        devices = try DeviceSet(configuration, memory: memory, machine: machine, kernelLog: kernelLog)
         let kernel = try MicroVM.loadSystem(configuration, commandLine: devices.commandLine(logLevel), into: memory)
         timeline.mark(.memoryMapped)
 

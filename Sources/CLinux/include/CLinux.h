@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <linux/openat2.h>
 #include <linux/vhost.h>
 #include <signal.h>
 #include <stdint.h>
@@ -44,6 +45,11 @@ static inline int clinux_openat(int directory, const char *path, int flags, mode
     return openat(directory, path, flags, mode);
 }
 
+static inline int clinux_openat2(int directory, const char *path, uint64_t flags, uint64_t resolve) {
+    struct open_how how = {.flags = flags, .mode = 0, .resolve = resolve};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
 static inline int clinux_fcntl(int fd, int command, int argument) {
     return fcntl(fd, command, argument);
 }
@@ -51,6 +57,10 @@ static inline int clinux_fcntl(int fd, int command, int argument) {
 static inline void clinux_set_thread_name(const char *name) { prctl(PR_SET_NAME, name); }
 
 static inline int clinux_errno(void) { return errno; }
+
+extern char **environ;
+
+static inline char **clinux_environment(void) { return environ; }
 
 // MARK: Atomics on memory shared with a guest or the kernel (the compiler must not tear, reorder or re-read these)
 
@@ -146,3 +156,5 @@ static inline int clinux_memfd_create(const char *name, unsigned flags) {
 static const unsigned CLINUX_MFD_CLOEXEC = 1;
 static const int CLINUX_O_TMPFILE = 020000000 | O_DIRECTORY;
 static const int CLINUX_O_PATH = 010000000;
+static const uint64_t CLINUX_RESOLVE_NO_MAGICLINKS = RESOLVE_NO_MAGICLINKS;
+static const uint64_t CLINUX_RESOLVE_BENEATH = RESOLVE_BENEATH;

@@ -1,0 +1,60 @@
+# make run    builds everything and runs a container in a microVM
+# make test   builds everything and runs all tests
+# The steps install what they need (as root) or print the command that does.
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+RELEASE := swift build -c release -Xswiftc -static-executable --scratch-path .build/static
+
+.PHONY: all build executables kernel initrd scratch run test check bench fuzz install clean
+
+all: build
+
+build: executables kernel initrd scratch
+
+# Fully static: one file each, nothing to load before main.
+executables:
+	@echo '== swiftlet and swiftlet-vmm'
+	@$(RELEASE) --product swiftlet
+	@$(RELEASE) --product swiftlet-vmm
+	@mkdir -p build/bin build/share/swiftlet
+	@for name in swiftlet swiftlet-vmm; do \
+	    strip -o build/bin/$$name.new .build/static/release/$$name && mv build/bin/$$name.new build/bin/$$name || exit 1; done
+
+kernel:
+	@echo '== guest kernel'
+	@mkdir -p build/share/swiftlet
+	@kernel-config/build --output build/share/swiftlet/vmlinux
+
+initrd:
+	@echo '== guest agent'
+	@mkdir -p build/share/swiftlet
+	@guest/build build/share/swiftlet/initrd
+
+scratch:
+	@mkdir -p build/share/swiftlet
+	@scripts/scratch-template build/share/swiftlet
+
+run: build
+	@scripts/demo-image build/demo
+	@scripts/with-kvm -- build/bin/swiftlet run build/demo
+
+test: build
+	@scripts/test
+
+check:
+	@scripts/check
+
+bench: build
+	@Benchmarks/run
+
+fuzz: SECONDS ?= 600
+fuzz:
+	@scripts/fuzz $(SECONDS)
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/swiftlet
+	install -m 755 build/bin/swiftlet build/bin/swiftlet-vmm $(DESTDIR)$(PREFIX)/bin
+	install -m 644 build/share/swiftlet/* $(DESTDIR)$(PREFIX)/share/swiftlet
+
+clean:
+	rm -rf build .build guest/.build

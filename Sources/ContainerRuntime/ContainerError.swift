@@ -1,0 +1,46 @@
+// Why a container could not be started. Each text is a sentence without its full stop: what failed, on which value, what to do.
+public import Images
+public import LinuxSystem
+
+public enum ContainerError: Error, Equatable, CustomStringConvertible {
+    /// The command line is wrong: the sentence is followed by a hint to `--help` of `command`.
+    case usage(String, command: String)
+    case image(name: String, ImageError)
+    /// A file that the user named or that belongs to the installation can't be opened.
+    case file(what: String, SystemError, remedy: String)
+    case system(what: String, SystemError)
+    case environmentFile(path: String, line: Int, problem: String)
+    case imageConfiguration(field: String, value: String, remedy: String)
+    case noCommand
+    case notATerminal
+    case nameInUse(String)
+    case noScratchSpace(directory: String, SystemError)
+    case noFileSystemMaker
+    case fileSystemMakerFailed(status: Int32)
+    case damagedTemplate(path: String)
+    case tooLargeRequest
+
+    public var description: String {
+        switch self {
+        case .usage(let sentence, _): sentence
+        case .image(let name, let error): "image \"\(name)\": \(error)"
+        case .file(let what, let error, let remedy): "\(what) \(error.subject) cannot be opened: \(error.reason): \(remedy)"
+        case .system(let what, let error): "\(what): \(error.call) failed: \(error.reason)"
+        case .environmentFile(let path, let line, let problem): "the environment file \(path), line \(line): \(problem)"
+        case .imageConfiguration(let field, let value, let remedy):
+            "the image's configuration has the \(field) \"\(value)\", which cannot be used: \(remedy)"
+        case .noCommand: "no command: the image names none, give one after its name"
+        case .notATerminal: "standard input is no terminal, as -i -t needs: leave -t out"
+        case .nameInUse(let name): "the name \"\(name)\" is in use by a running container: choose another --name or wait until it ends"
+        case .noScratchSpace(let directory, let error):
+            "no scratch file can be made in \(directory): \(error.reason): set TMPDIR to a directory with space"
+        case .noFileSystemMaker: "--storage-size needs mke2fs, which is not installed: install e2fsprogs or leave the option out"
+        case .fileSystemMakerFailed(let status): "mke2fs failed with status \(status) on the scratch disk: choose another --storage-size"
+        case .damagedTemplate(let path): "the scratch template \(path) is damaged: install Swiftlet again"
+        case .tooLargeRequest: "the arguments and the environment together exceed 4 MiB: shorten them"
+        }
+    }
+
+    /// What a shell sees: the same for every failure of ours, as with `docker run`.
+    public static let exitCode: Int32 = 125
+}

@@ -1,0 +1,67 @@
+// Running another program and waiting for it: posix_spawn(3), with an empty environment but PATH.
+import CLinux
+import Glibc
+import LinuxSystem
+
+struct ChildProcess {
+    let pid: pid_t
+
+    /// Starts `program` with `descriptor` as its descriptor `number`; standard input, output and error are inherited unless `number` is one of them.
+    init(_ program: String, _ arguments: [String], descriptor: Int32, as number: Int32) throws(SystemError) {
+        // SAFETY: the actions are initialised before and destroyed after use; the argument vectors' strings are freed after the call that reads them.
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        // dup2 onto itself clears close-on-exec here, as POSIX wants it.
+        unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, number)
+        var pid: pid_t = 0
+        let code = unsafe CStringVector(arguments.map { Array($0.utf8) }).use { argv in
+            unsafe CStringVector([Array("PATH=/usr/sbin:/usr/bin:/sbin:/bin".utf8)]).use { envp in
+                unsafe posix_spawn(&pid, program, &actions, nil, argv, envp)
+            }
+        }
+        // posix_spawn returns the error instead of setting errno.
+        if code != 0 { throw SystemError(call: "posix_spawn", subject: program, errno: code) }
+        self.pid = pid
+    }
+
+    /// The exit code, or 128 + n after signal n.
+    func wait() throws(SystemError) -> Int32 {
+        var status: Int32 = 0
+        let pid = self.pid
+        // SAFETY: waitpid writes one int.
+        try systemCall("waitpid") { unsafe waitpid(pid, &status, 0) }
+        return status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+    }
+
+    /// Doesn't wait; the status stays for `wait`.
+    func hasEnded() throws(SystemError) -> Bool {
+        var information = unsafe siginfo_t()
+        let pid = self.pid
+        // SAFETY: waitid writes one siginfo_t; with WNOHANG it leaves si_pid zero while the child runs.
+        try systemCall("waitid") { unsafe waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT) }
+        return unsafe information._sifields._sigchld.si_pid != 0
+    }
+
+    func terminate() { kill(pid, SIGKILL) }
+}
+
+/// NULL-terminated vectors of C strings for exec and its like.
+struct CStringVector {
+    private let strings: [[UInt8]]
+
+    init(_ strings: [[UInt8]]) { self.strings = strings }
+
+    func use<Result>(_ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
+        // SAFETY: every string is duplicated with its terminator, and freed after `body`, which must not keep the pointers.
+        var pointers = unsafe strings.map { string in
+            unsafe (string.map { CChar(bitPattern: $0) } + [0]).withUnsafeBufferPointer { unsafe $0.baseAddress.flatMap { unsafe strdup($0) } }
+        }
+        unsafe pointers.append(nil)
+        defer { unsafe pointers.forEach { unsafe free($0) } }
+        return unsafe pointers.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { preconditionFailure("a terminated vector has an address") }
+            return unsafe body(base)
+        }
+    }
+}

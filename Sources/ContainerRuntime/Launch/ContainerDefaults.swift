@@ -1,0 +1,30 @@
+// What every container gets unless it asks otherwise, as Docker has it.
+import AgentProtocol
+import Wire
+
+enum ContainerDefaults {
+    static let maskedPaths: [Text] = [
+        "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+        "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+    ]
+
+    static let readOnlyPaths: [Text] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+    static func files(hostname: Text) -> [InjectedFile] {
+        let hosts = """
+            127.0.0.1\tlocalhost
+            ::1\tlocalhost ip6-localhost ip6-loopback
+            fe00::0\tip6-localnet
+            ff00::0\tip6-mcastprefix
+            ff02::1\tip6-allnodes
+            ff02::2\tip6-allrouters
+            127.0.1.1\t
+            """
+        return [
+            InjectedFile(path: "/etc/hosts", mode: 0o644, contents: Array(hosts.utf8) + hostname.bytes + [0x0A]),
+            InjectedFile(path: "/etc/hostname", mode: 0o644, contents: hostname.bytes + [0x0A]),
+            // There is no network yet: without a server, resolvers fail at once instead of waiting.
+            InjectedFile(path: "/etc/resolv.conf", mode: 0o644, contents: []),
+        ]
+    }
+}

@@ -1,0 +1,38 @@
+// Where Swiftlet's own files are: PREFIX/bin/swiftlet, PREFIX/bin/swiftlet-vmm, PREFIX/share/swiftlet/….
+import CLinux
+import Glibc
+import LinuxSystem
+
+public struct Installation: Equatable, Sendable {
+    /// The executables' directory.
+    let programs: String
+    /// The kernel's, the initrd's and the template's directory.
+    let data: String
+
+    public init(programs: String) {
+        self.programs = programs
+        data = programs + "/../share/swiftlet"
+    }
+
+    /// Found from this process's executable, links resolved.
+    public static func current() throws(ContainerError) -> Installation {
+        var path = [UInt8](repeating: 0, count: 4096)
+        do throws(SystemError) {
+            let count = try systemCall("readlink", on: "/proc/self/exe") {
+                // SAFETY: the kernel writes at most `count` bytes into the array during the call.
+                unsafe path.withUnsafeMutableBytes { buffer in
+                    guard let base = buffer.baseAddress else { return 0 }
+                    return unsafe readlink("/proc/self/exe", base.assumingMemoryBound(to: CChar.self), buffer.count)
+                }
+            }
+            let directory = path[..<count].lastIndex(of: UInt8(ascii: "/")) ?? 0
+            return Installation(programs: String(decoding: path[..<directory], as: UTF8.self))
+        } catch { throw .system(what: "Swiftlet cannot find its own files (is /proc mounted?)", error) }
+    }
+
+    public var vmm: String { programs + "/swiftlet-vmm" }
+    public var kernel: String { data + "/vmlinux" }
+    public var initrd: String { data + "/initrd" }
+    /// The empty file system of scratch disks.
+    public var scratchTemplate: String { data + "/scratch.template" }
+}

@@ -1,0 +1,140 @@
+// `swiftlet run`: opens everything, then becomes the VMM. Nothing is left to clean up: files without names, anonymous memory, abstract sockets.
+import AgentProtocol
+import CLinux
+import Glibc
+import Images
+import LaunchConfiguration
+import LinuxSystem
+import OCI
+public import Wire
+
+/// What `run` takes from its surroundings.
+public struct Surroundings: Sendable {
+    public var installation: Installation
+    /// NAME=VALUE each.
+    public var environment: [Text]
+    /// CLOCK_MONOTONIC in nanoseconds when this process was executed.
+    public var launched: UInt64
+
+    public init(installation: Installation, environment: [Text], launched: UInt64) {
+        self.installation = installation
+        self.environment = environment
+        self.launched = launched
+    }
+
+    func variable(_ name: Text) -> Text? {
+        let prefix = name.bytes + [UInt8(ascii: "=")]
+        return environment.first { $0.bytes.starts(with: prefix) }.flatMap { Text(bytes: Array($0.bytes.dropFirst(prefix.count))) }
+    }
+
+    var scratchDirectory: String {
+        let directory = variable("TMPDIR")?.string ?? ""
+        return directory.isEmpty ? "/var/tmp" : directory
+    }
+}
+
+public enum Run {
+    /// Replaces this process by `swiftlet-vmm`; returns only by throwing.
+    public static func start(_ options: RunOptions, in surroundings: Surroundings) throws(ContainerError) -> Never {
+        if options.interactive && options.terminal && isatty(STDIN_FILENO) != 1 { throw .notATerminal }
+        // First, so that two starts under one name don't both do the work.
+        let name = try reserve(options.name)
+        let installation = surroundings.installation
+        let kernel = try open(
+            "the kernel", options.kernel?.string ?? installation.kernel,
+            remedy: options.kernel == nil ? "install Swiftlet again, or give --kernel FILE" : "check --kernel")
+        let initrd = try open(
+            "the initrd", options.initrd?.string ?? installation.initrd,
+            remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
+        let image = try load(options.image)
+
+        let hostname = options.hostname ?? randomHostname()
+        let process = try ContainerProcess(
+            options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
+
+        let scratch = try makeScratch(options, image, surroundings)
+        let timeline = try openTimeline(options.timeline)
+        let files = LaunchFiles(
+            kernel: Extent(descriptor: kernel.descriptor.raw, offset: 0, length: kernel.size),
+            initrd: Extent(descriptor: initrd.descriptor.raw, offset: 0, length: initrd.size),
+            scratch: scratch.map { Extent(descriptor: $0.descriptor.raw, offset: 0, length: $0.size) },
+            timeline: timeline?.descriptor.raw ?? (options.timeline == .summary ? STDERR_FILENO : nil))
+        var plan = LaunchPlan(options: options, process: process, layers: image.layers, hostname: hostname, files: files)
+        if options.terminal { plan.windowSize = currentWindowSize() }
+        let configuration = try plan.configuration(launched: surroundings.launched)
+
+        let handed = [kernel, initrd] + image.layers.map(\.range.file) + [scratch, timeline, name].compactMap { $0 }
+        try VMMProcess.replaceThisProcess(program: installation.vmm, configuration: configuration, handing: handed)
+    }
+
+    private static func reserve(_ name: Text?) throws(ContainerError) -> OpenFile? {
+        guard let name else { return nil }
+        return OpenFile(owning: try ContainerName.reserve(name))
+    }
+
+    private static func load(_ text: Text) throws(ContainerError) -> Image {
+        do throws(ImageError) {
+            return try ImageReference(text.bytes).load()
+        } catch { throw .image(name: text.string, error) }
+    }
+
+    private static func open(_ what: String, _ path: String, remedy: String) throws(ContainerError) -> OpenFile {
+        do throws(SystemError) {
+            let descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK)
+            let status = try descriptor.status()
+            guard status.kind == .regular else {
+                throw SystemError(call: "open", subject: path, errno: status.kind == .directory ? EISDIR : EINVAL)
+            }
+            return OpenFile(owning: descriptor, size: status.size)
+        } catch { throw .file(what: what, error, remedy: remedy) }
+    }
+
+    private static func openTimeline(_ timeline: RunOptions.Timeline) throws(ContainerError) -> OpenFile? {
+        guard case .file(let path) = timeline else { return nil }
+        do throws(SystemError) {
+            return OpenFile(owning: try OwnedDescriptor.open(path: path.bytes, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644))
+        } catch { throw .file(what: "the timeline file", error, remedy: "check --timeline") }
+    }
+
+    private static func makeScratch(
+        _ options: RunOptions, _ image: Image, _ surroundings: Surroundings
+    ) throws(ContainerError) -> OpenFile? {
+        let plan = RootPlan(layersLength: image.layersLength, memory: options.memory, storageSize: options.storageSize)
+        guard case .scratchDisk(let size) = plan else { return nil }
+        let directory = surroundings.scratchDirectory
+        let disk = try ScratchDisk.make(size: size, template: surroundings.installation.scratchTemplate, directory: directory)
+        do throws(SystemError) {
+            let size = try disk.status().size
+            return OpenFile(owning: disk, size: size)
+        } catch { throw .noScratchSpace(directory: directory, error) }
+    }
+
+    private static func userEnvironment(_ options: RunOptions, _ surroundings: Surroundings) throws(ContainerError) -> [Text] {
+        var files: [(path: String, bytes: [UInt8])] = []
+        for path in options.environmentFiles {
+            do throws(SystemError) {
+                let file = try OwnedDescriptor.open(path: path.bytes, O_RDONLY)
+                files.append((path.string, try readAll(file.raw, limit: EnvironmentFile.sizeLimit)))
+            } catch { throw .file(what: "the environment file", error, remedy: "check --env-file") }
+        }
+        return try ContainerProcess.userEnvironment(options, files: files, caller: surroundings.variable)
+    }
+
+    /// Twelve hexadecimal digits, as Docker's short container ids.
+    private static func randomHostname() -> Text {
+        var generator = SystemRandomNumberGenerator()
+        let number: UInt64 = generator.next()
+        let digits = String(number & 0xFFFF_FFFF_FFFF, radix: 16)
+        return Text(String(repeating: "0", count: 12 - digits.utf8.count) + digits)
+    }
+
+    private static func currentWindowSize() -> WindowSize {
+        var size = winsize()
+        for descriptor in [STDOUT_FILENO, STDIN_FILENO, STDERR_FILENO] {
+            // SAFETY: TIOCGWINSZ writes one winsize.
+            let result = unsafe withUnsafeMutablePointer(to: &size) { unsafe clinux_ioctl_pointer(descriptor, CLINUX_TIOCGWINSZ, $0) }
+            if result == 0 { return WindowSize(rows: size.ws_row, columns: size.ws_col) }
+        }
+        return WindowSize(rows: 0, columns: 0)
+    }
+}

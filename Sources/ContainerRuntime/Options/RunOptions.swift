@@ -1,0 +1,62 @@
+// What `swiftlet run` was asked for.
+public import AgentProtocol
+public import LaunchConfiguration
+public import Wire
+
+/// `swiftlet run [OPTIONS] IMAGE [COMMAND [ARG…]]`, understood but not yet checked against files or the image.
+public struct RunOptions: Equatable, Sendable {
+    /// Where the boot timeline goes.
+    public enum Timeline: Equatable, Sendable {
+        case none
+        /// In words, on standard error.
+        case summary
+        /// As JSON.
+        case file(Text)
+    }
+
+    public static let defaultMemory: UInt64 = 512 << 20
+    /// Less has no room for the kernel and the agent.
+    public static let minimumMemory: UInt64 = 32 << 20
+    public static let maximumMemory: UInt64 = 1 << 40
+    public static let minimumStorage: UInt64 = 16 << 20
+    public static let maximumStorage: UInt64 = 16 << 40
+    public static let maximumCPUs: UInt64 = 64
+
+    public var interactive = false
+    public var terminal = false
+    /// NAME=VALUE, or NAME to be taken from the caller.
+    public var environment: [Text] = []
+    public var environmentFiles: [Text] = []
+    public var workingDirectory: Text?
+    public var user: Text?
+    public var hostname: Text?
+    /// Empty: the image's is not used.
+    public var entrypoint: Text?
+    public var readOnlyRoot = false
+    public var temporaryMounts: [MountSpec] = []
+    public var cpus: UInt8 = 1
+    /// In bytes.
+    public var memory = defaultMemory
+    /// In bytes; nil: as the image needs.
+    public var storageSize: UInt64?
+    public var name: Text?
+    public var kernel: Text?
+    public var initrd: Text?
+    public var timeline = Timeline.none
+    public var logLevel = LogLevel.warn
+    public var limits: [ResourceLimit] = []
+    public var stopSignal: UInt8?
+    public var image: Text
+    public var command: [Text]
+
+    public init(image: Text, command: [Text] = []) {
+        self.image = image
+        self.command = command
+    }
+}
+
+/// What the words after `swiftlet run` ask for.
+public enum RunRequest: Equatable, Sendable {
+    case help
+    case run(RunOptions)
+}

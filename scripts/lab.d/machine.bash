@@ -1,0 +1,172 @@
+# Starts the emulated machine and follows it until the command has ended.
+# shellcheck shell=bash
+
+# How long the machine may take until it is up, and how long the command may take to end when told to, and its
+# files to be written back. In seconds of real time.
+readonly boot_limit=${SWIFTLET_LAB_BOOT_LIMIT:-90}
+readonly stop_limit=10
+readonly save_limit=300
+readonly drain_limit=10
+
+qemu=
+relay=
+feeder=
+terminal_settings=
+
+# The status that the lab ends with, or why it failed: at "boot", or later.
+status=
+failure=
+failure_stage=
+
+machine_arguments() {
+    arguments=(
+        -accel "tcg,thread=single" -cpu "EPYC,+svm,+npt" -smp 1 -m "$memory"
+        # The plain PC: q35 boots more slowly, and microvm has nothing to calibrate the TSC against.
+        -M "pc,usb=off,smbus=off,vmport=off" -nodefaults -no-user-config -display none -no-reboot
+        -kernel "$kernel_image" -initrd "$initramfs"
+        -append "console=ttyS0 ${SWIFTLET_LAB_VERBOSE:-quiet} panic=-1 reboot=t mitigations=off apparmor=0 audit=0 cryptomgr.notests"
+        -serial "file:$job/serial.log"
+        # The first of the virtio devices, for its ports are to be called vport0p….
+        -device "virtio-serial-pci,max_ports=8"
+        -fsdev "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"
+        -device "virtio-9p-pci,fsdev=host,mount_tag=host"
+        -fsdev "local,id=job,path=$job/share,security_model=none"
+        -device "virtio-9p-pci,fsdev=job,mount_tag=job"
+        -chardev "pipe,id=control,path=$job/control" -device "virtserialport,chardev=control,nr=1"
+        -chardev "file,id=output,path=$job/output" -device "virtserialport,chardev=output,nr=2"
+        -chardev "file,id=error,path=$job/error" -device "virtserialport,chardev=error,nr=3"
+    )
+    # Firmware that only starts the kernel: it saves half a second.
+    if [[ -f /usr/share/qemu/qboot.rom ]]; then
+        arguments+=(-bios /usr/share/qemu/qboot.rom)
+    fi
+    if [[ -e $job/share/input ]]; then
+        arguments+=(-chardev "stdio,id=input,signal=off" -device "virtserialport,chardev=input,nr=4")
+    fi
+    if [[ -n $scratch ]]; then
+        arguments+=(
+            -drive "file=$job/scratch,format=raw,if=none,id=scratch,cache=unsafe,discard=unmap,detect-zeroes=unmap"
+            -device "virtio-blk-pci,drive=scratch"
+        )
+    fi
+    if [[ -n $deterministic ]]; then
+        arguments+=(-icount "shift=0,sleep=on" -rtc "clock=vm" -seed 1)
+    fi
+}
+
+# run_machine: starts the machine and waits for the command's end; sets $status. Or sets $failure and
+# $failure_stage, and returns 1.
+run_machine() {
+    local arguments events orders guard_output guard_error
+    failure='' failure_stage=boot status=
+    rm -f "$job/share/input"
+    # Nothing to feed from a terminal, nor from /dev/null or a closed descriptor.
+    if [[ -e /proc/self/fd/0 && ! -t 0 && ! /proc/self/fd/0 -ef /dev/null ]]; then
+        : >"$job/share/input"
+    fi
+    printf '%s' "$EPOCHSECONDS" >"$job/share/time"
+    machine_arguments
+    exec {events}<>"$job/control.out" {orders}<>"$job/control.in"
+    # QEMU inherits a writing end of both pipes: its end, however it comes, is then an end of file.
+    exec {guard_output}<>"$job/output" {guard_error}<>"$job/error"
+    start_processes
+    exec {guard_output}>&- {guard_error}>&-
+    echo go >&"$orders"
+    follow_events
+    exec {events}>&- {orders}>&-
+    end_processes
+    [[ -z $failure ]]
+}
+
+# setpriv: each of them dies with this script, even if that is killed.
+start_processes() {
+    local bound=(setpriv --pdeathsig KILL --) source=/dev/null
+    if [[ -e $job/share/input ]]; then
+        source=$job/input
+        # The first byte tells the lab's init that the port is connected.
+        { printf '!' && exec "${bound[@]}" cat; } <&0 >"$job/input" 2>/dev/null \
+            {events}>&- {orders}>&- {guard_output}>&- {guard_error}>&- {job_lock}>&- &
+        feeder=$!
+    fi
+    "${bound[@]}" qemu-system-x86_64 "${arguments[@]}" <"$source" >"$job/qemu.log" 2>&1 \
+        {events}>&- {orders}>&- {job_lock}>&- &
+    qemu=$!
+    "${bound[@]}" perl "$lab_sources/relay.pl" "$(<"$job/share/marker")" "$job/output" "$job/error" 3>&"$events" \
+        {events}>&- {orders}>&- {guard_output}>&- {guard_error}>&- {job_lock}>&- </dev/null &
+    relay=$!
+}
+
+# Reads what the machine and the relay report, each by its time, until there is a status or a failure.
+follow_events() {
+    local line timed_out='' deadline=$((SECONDS + boot_limit)) drained='' saved=
+    while [[ -z $drained || -z $saved ]]; do
+        line=
+        if ! IFS= read -r -t "$((deadline > SECONDS ? deadline - SECONDS : 0)).01" -u "$events" line; then
+            ((SECONDS >= deadline)) || continue
+            if [[ $failure_stage == boot ]]; then
+                failure="the machine did not come up within $boot_limit s"
+                return
+            elif [[ -n $saved ]]; then
+                break # All but output that something held back, or nobody reads.
+            elif [[ -z $timed_out && $failure_stage != save ]]; then
+                timed_out=1
+                echo stop >&"$orders"
+                deadline=$((SECONDS + stop_limit))
+                continue
+            elif [[ $failure_stage == save ]]; then
+                failure="the command ended, but its files could not be written back within $save_limit s"
+            fi
+            [[ -n $failure ]] || status=124
+            return
+        fi
+        case $line in
+            up) failure_stage=stage; deadline=$((SECONDS + timeout)) ;;
+            begun) failure_stage=command ;;
+            ended\ *)
+                [[ -n $status ]] || status=${line#ended }
+                failure_stage=save
+                deadline=$((SECONDS + save_limit))
+                ;;
+            "done") saved=1; deadline=$((SECONDS + drain_limit)) ;;
+            drained) drained=1 ;;
+            broken)
+                # As if the command itself had written to the closed pipe.
+                status=141
+                echo stop >&"$orders"
+                ;;
+            fail\ *) failure=${line#fail }; return ;;
+            gone)
+                describe_end
+                return
+                ;;
+        esac
+    done
+    [[ -z $timed_out ]] || status=124
+}
+
+# Says why QEMU ended before the command did.
+describe_end() {
+    local reason
+    if [[ $failure_stage == boot ]]; then
+        reason=$(grep --text -v -e 'warning:' -e '^$' "$job/qemu.log" | tail -n 1) || true
+        failure="the machine did not come up${reason:+: $reason}"
+    else
+        failure="the machine ended while the command was running on it"
+    fi
+}
+
+# finish: the command has ended; the lab ends as it did.
+finish() {
+    write_back_files
+    exit "$status"
+}
+
+end_processes() {
+    local process
+    for process in "$qemu" "$relay" "$feeder"; do
+        [[ -n $process ]] || continue
+        kill -KILL "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
+    qemu='' relay='' feeder=
+}

@@ -1,0 +1,152 @@
+# Installs and caches what the lab needs: Debian packages, an unpacked Debian kernel, and an initramfs.
+# shellcheck shell=bash
+
+lab_cache=${SWIFTLET_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/swiftlet}/lab
+readonly lab_cache
+readonly busybox=/bin/busybox
+# The modules that the machine needs before it can reach the host's files, and KVM. All others are
+# loaded from the kernel's package when something asks for them.
+readonly lab_modules=(virtio_pci virtio_console 9pnet_virtio 9p overlay kvm_amd)
+
+# Each tool with the package that has it.
+readonly lab_tools=(
+    qemu-system-x86_64:qemu-system-x86 busybox:busybox-static depmod:kmod modprobe:kmod cpio:cpio lz4:lz4
+    xz:xz-utils perl:perl-base mke2fs:e2fsprogs setpriv:util-linux flock:util-linux tar:tar
+)
+
+# prepare MODE: afterwards $kernel_image, $initramfs and $modules_directory name files that exist.
+prepare() {
+    local verbose=
+    [[ $1 != prepare ]] || verbose=1
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+    install_packages
+    mkdir -p "$lab_cache" || fail "cannot create the cache directory $lab_cache; set SWIFTLET_CACHE to a directory you may write"
+    local lock
+    exec {lock}>"$lab_cache/lock"
+    flock "$lock"
+    [[ -d $lab_cache/kernel/lib/modules ]] || unpack_kernel
+    local kernel version
+    kernel=$(realpath "$lab_cache/kernel")
+    version=$(cd "$kernel/lib/modules" && printf '%s\n' *)
+    modules_directory=$kernel/lib/modules/$version
+    build_initramfs "$kernel" "$version"
+    exec {lock}>&-
+    kernel_image=${SWIFTLET_LAB_KERNEL:-$kernel/vmlinux}
+    [[ -f $kernel_image ]] || fail "the kernel image $kernel_image does not exist; unset SWIFTLET_LAB_KERNEL or name a file"
+    [[ -z $verbose ]] || printf 'lab: ready (Linux %s, %s)\n' "$version" "$lab_cache" >&2
+}
+
+install_packages() {
+    local tool missing=()
+    for tool in "${lab_tools[@]}"; do
+        type -P "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
+    done
+    # The initramfs has no C library: Debian's other busybox package won't do.
+    if [[ -e $busybox && " ${missing[*]} " != *" busybox-static "* ]] && ldd "$busybox" >/dev/null 2>&1; then
+        missing+=(busybox-static)
+    fi
+    ((${#missing[@]} > 0)) || return 0
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+    ((EUID == 0)) || fail "packages are missing; as root, run: ${install[*]}"
+    type -P apt-get >/dev/null || fail "packages are missing and there is no apt-get; install these of Debian's: ${missing[*]}"
+    printf 'lab: installing %s\n' "${missing[*]}" >&2
+    install=("${install[0]}" -o DPkg::Lock::Timeout=600 "${install[@]:1}")
+    local log
+    log=$(mktemp)
+    if ! DEBIAN_FRONTEND=noninteractive "${install[@]}" </dev/null >"$log" 2>&1; then
+        # The package lists may be missing or old.
+        if ! { apt-get update && DEBIAN_FRONTEND=noninteractive "${install[@]}"; } </dev/null >>"$log" 2>&1; then
+            fail "could not install packages (its log: $log); run: apt-get update && ${install[*]}"
+        fi
+    fi
+    rm -f "$log"
+}
+
+# kernel_package: prints the name of the package that linux-image-amd64 stands for today. (The cloud
+# flavour has no 9p.)
+kernel_package() {
+    apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*-amd64\)$/\1/p' | head -n 1
+}
+
+# Unpacks Debian's kernel into the cache, without installing it: $lab_cache/kernel is a link to
+# kernel-PACKAGEVERSION/{vmlinux,lib/modules/…}.
+unpack_kernel() {
+    local package
+    package=$(kernel_package)
+    if [[ -z $package ]] && ((EUID == 0)); then
+        apt-get update </dev/null >/dev/null 2>&1 || true
+        package=$(kernel_package)
+    fi
+    [[ -n $package ]] || fail "apt knows no linux-image-amd64, whose kernel the lab boots; as root, run: apt-get update"
+    printf 'lab: unpacking %s\n' "$package" >&2
+    local work
+    work=$(mktemp -d "$lab_cache/building.XXXXXX")
+    if ! (cd "$work" && apt-get download "$package") </dev/null >"$work/log" 2>&1; then
+        mv "$work/log" "$lab_cache/download.log"
+        rm -rf "$work"
+        fail "could not download $package (its log: $lab_cache/download.log); try: apt-get update && apt-get download $package"
+    fi
+    local archive=("$work"/*.deb) version
+    version=$(dpkg-deb --field "${archive[0]}" Version)
+    dpkg-deb --extract "${archive[0]}" "$work/files" || fail "could not unpack $package into $work; is the disk full?"
+    mkdir "$work/kernel"
+    mkdir "$work/kernel/lib"
+    mv "$work/files/lib/modules" "$work/kernel/lib/" 2>/dev/null || mv "$work/files/usr/lib/modules" "$work/kernel/lib/"
+    depmod --basedir "$work/kernel" "${package#linux-image-}"
+    uncompress_kernel "$work"/files/boot/vmlinuz-* "$work/kernel/vmlinux"
+    chmod -R go+rX "$work/kernel"
+    rm -rf "$lab_cache/kernel-$version"
+    mv "$work/kernel" "$lab_cache/kernel-$version"
+    ln -sfn "kernel-$version" "$lab_cache/kernel"
+    rm -rf "$work"
+}
+
+# uncompress_kernel BZIMAGE OUTPUT: the ELF image inside, which QEMU starts through its PVH entry. Emulated,
+# unpacking it at every boot takes three seconds.
+uncompress_kernel() {
+    local offset
+    # LC_ALL=C and -a: the image is bytes. The payload follows the set-up code of some 20 KiB.
+    while IFS=: read -r offset _; do
+        tail -c "+$((offset + 1))" "$1" | xz --decompress --single-stream --quiet >"$2" 2>/dev/null || true
+        [[ $(head -c 4 "$2" | od -An -c | tr -d ' ') == 177ELF ]] && return
+    done < <(LC_ALL=C grep --text --byte-offset --only-matching --perl-regexp '\xFD7zXZ\x00' "$1" | LC_ALL=C tr -cd '0-9:\n')
+    # Not compressed with xz: QEMU boots the whole image, only more slowly.
+    cp "$1" "$2"
+}
+
+# build_initramfs KERNELDIRECTORY VERSION: sets $initramfs, which is named by a hash of what goes into it.
+build_initramfs() {
+    local hash
+    hash=$({ printf '%s\n' "$1" "$2" "${lab_modules[@]}"; cat "$lab_sources/init" "$busybox"; } | sha256sum)
+    initramfs=$lab_cache/${hash:0:16}/initramfs
+    [[ ! -f $initramfs ]] || return 0
+    local work module paths index=10
+    work=$(mktemp -d "$lab_cache/building.XXXXXX")
+    mkdir -p "$work"/root/{bin,sbin,dev,proc,sys,host,writable,root,job,pipes,modules} "$work/result"
+    cp "$busybox" "$work/root/bin/busybox"
+    cp "$lab_sources/init" "$work/root/init"
+    # An absolute link: with the lab's root mounted over the initramfs, .. would lead into that.
+    ln -s /init "$work/root/sbin/modprobe"
+    chmod 755 "$work/root/init" "$work/root/bin/busybox"
+    mapfile -t paths < <(for module in "${lab_modules[@]}"; do
+        modprobe --dirname "$1" --set-version "$2" --show-depends "$module"
+    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++')
+    for module in "${paths[@]}"; do
+        # The number keeps the order in which they depend on each other.
+        unpack_module "$module" "$work/root/modules/$index-$(basename "$module" | sed 's/\.ko.*/.ko/')"
+        index=$((index + 1))
+    done
+    (cd "$work/root" && find . | cpio --quiet --create --format=newc --owner=0:0) | lz4 -l -9 --quiet - "$work/result/initramfs"
+    rm -rf "${initramfs%/*}"
+    mv "$work/result" "${initramfs%/*}"
+    rm -rf "$work"
+}
+
+# unpack_module FROM TO: newer Debian kernels have their modules compressed.
+unpack_module() {
+    case $1 in
+        *.xz) xz --decompress --stdout "$1" >"$2" ;;
+        *) cp "$1" "$2" ;;
+    esac
+}
