@@ -10,25 +10,14 @@ private final class Prefix: Sendable {
     let directory: TemporaryDirectory
 
     init() throws {
-        directory = try TemporaryDirectory()
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let built = (own as NSString).deletingLastPathComponent + "/swiftlet"
+        let built = (own as NSString).deletingLastPathComponent
+        directory = try TemporaryDirectory(in: built)
         try FileManager.default.createDirectory(atPath: directory.path + "/bin", withIntermediateDirectories: true)
-        try FileManager.default.copyItem(atPath: built, toPath: directory.path + "/bin/swiftlet")
-        // Leaves the configuration and the list of open files beside itself; the pid shows that nobody forked.
-        try directory.write(
-            "bin/swiftlet-vmm",
-            """
-            #!/bin/sh
-            directory=${0%/*}
-            echo "$$" > "$directory/pid"
-            for file in /proc/$$/fd/*; do readlink "$file"; done > "$directory/files"
-            cat "/proc/$$/fd/$2" > "$directory/configuration"
-            env > "$directory/environment"
-            test ! -e "$directory/wait" || read line
-            exit 42
-            """)
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: directory.path + "/bin/swiftlet-vmm")
+        // Links, not copies: a file that is being written while another test forks can't be executed (ETXTBSY).
+        try FileManager.default.linkItem(atPath: built + "/swiftlet", toPath: directory.path + "/bin/swiftlet")
+        let standIn = (#filePath as NSString).deletingLastPathComponent + "/stand-in-vmm"
+        try FileManager.default.createSymbolicLink(atPath: directory.path + "/bin/swiftlet-vmm", withDestinationPath: standIn)
         try directory.write("share/swiftlet/vmlinux", "kernel")
         try directory.write("share/swiftlet/initrd", "initrd")
     }

@@ -55,6 +55,11 @@ import Wire
         #expect(merged.environment.map(\.string) == ["PATH=/image", "HOSTNAME=box", "TERM=dumb", "A=user", "C=", "B=image"])
     }
 
+    @Test mutating func hugeEnvironmentsAreRefused() {
+        image.environment = (0..<5000).map { "V\($0)=" }
+        #expect(throws: ContainerError.tooManyVariables(5000)) { try process() }
+    }
+
     @Test mutating func names() throws {
         options.environment = ["A", "B=1", "MISSING"]
         let entries = try ContainerProcess.userEnvironment(options, files: [("f", Array("B=0\nA\nNONE".utf8))]) { $0 == "A" ? "here" : nil }

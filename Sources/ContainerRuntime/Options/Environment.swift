@@ -2,6 +2,9 @@
 import Wire
 
 enum Environment {
+    /// Variables of a container. Also bounds the work of merging, which is quadratic.
+    static let limit = 4096
+
     private static let equals = UInt8(ascii: "=")
 
     static func entry(_ name: Text, _ value: Text) -> Text {
