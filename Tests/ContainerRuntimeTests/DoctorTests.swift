@@ -9,11 +9,14 @@ import Testing
         facts.device = .usable
         facts.processorFlags = ["svm"]
         facts.availableMemory = 4 << 30
-        facts.probe = MachineFacts.probe("api_version=12\ncapability.irqfd=1\ncapability.ioeventfd=1\nvcpus_max=64\nprobe=ok\nprobe_ns=15000\nprobe_detail=\n")
+        facts.probe = MachineFacts.probe(
+            "api_version=12\ncapability.irqfd=1\ncapability.ioeventfd=1\nvcpus_max=64\nprobe=ok\nprobe_ns=15000\nprobe_detail=\n")
         return facts
     }
 
-    private func remedy(_ name: String, _ facts: MachineFacts) -> String { Diagnosis(facts).checks.first { $0.name == name }?.remedy ?? "no such check" }
+    private func remedy(_ name: String, _ facts: MachineFacts) -> String {
+        Diagnosis(facts).checks.first { $0.name == name }?.remedy ?? "no such check"
+    }
 
     @Test func aGoodMachine() {
         let diagnosis = Diagnosis(good)
@@ -76,7 +79,10 @@ import Testing
         facts.missingFiles = ["/x"]
         let object = try #require(try JSONSerialization.jsonObject(with: Data(Diagnosis(facts).json.utf8)) as? [String: Any])
         #expect(object["ok"] as? Bool == false)
-        #expect((object["checks"] as? [[String: String]])?.map { $0["name"] } == ["processor", "device", "api", "capabilities", "probe", "files", "memory"])
+        #expect(
+            (object["checks"] as? [[String: String]])?.map { $0["name"] } == [
+                "processor", "device", "api", "capabilities", "probe", "files", "memory",
+            ])
         #expect((object["probe"] as? [String: String])?["probe_detail"] == "a \"quote\", a \\, a\ttab and an é")
     }
 

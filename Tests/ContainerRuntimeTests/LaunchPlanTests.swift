@@ -50,7 +50,8 @@ import Wire
         let descriptor = image.layers[0].range.file.descriptor.raw
         #expect(made.machine.disks.count == 1)
         #expect(made.machine.disks[0].readOnly)
-        #expect(made.machine.disks[0].extents == image.layers.map { Extent(descriptor: descriptor, offset: $0.range.offset, length: $0.range.length) })
+        #expect(
+            made.machine.disks[0].extents == image.layers.map { Extent(descriptor: descriptor, offset: $0.range.offset, length: $0.range.length) })
 
         let (container, _) = try messages(made)
         #expect(container.layers.map(\.offset) == [0, 8192, 12288])
@@ -70,7 +71,9 @@ import Wire
         #expect(try messages(made).0.storage == .disk(index: 1))
     }
 
-    @Test(arguments: [(false, false, 0, 1026, 1027), (true, false, 1025, 1026, 1027), (true, true, 1025, 1026, 0), (false, true, 0, 1026, 0)] as [(Bool, Bool, UInt32, UInt32, UInt32)])
+    @Test(
+        arguments: [(false, false, 0, 1026, 1027), (true, false, 1025, 1026, 1027), (true, true, 1025, 1026, 0), (false, true, 0, 1026, 0)]
+            as [(Bool, Bool, UInt32, UInt32, UInt32)])
     mutating func streams(interactive: Bool, terminal: Bool, input: UInt32, output: UInt32, error: UInt32) throws {
         options.interactive = interactive
         options.terminal = terminal
@@ -135,10 +138,11 @@ import Wire
         #expect(throws: ContainerError.tooLargeRequest) { try configuration(files) }
     }
 
-    @Test(arguments: [
-        (0, 512, nil, RootPlan.memory(256 << 20)), (64 << 20, 512, nil, .memory(256 << 20)), (64 << 20 | 1, 512, nil, .scratchDisk(nil)),
-        (0, 512, 1 << 30, .scratchDisk(1 << 30)),
-    ] as [(UInt64, UInt64, UInt64?, RootPlan)])
+    @Test(
+        arguments: [
+            (0, 512, nil, RootPlan.memory(256 << 20)), (64 << 20, 512, nil, .memory(256 << 20)), (64 << 20 | 1, 512, nil, .scratchDisk(nil)),
+            (0, 512, 1 << 30, .scratchDisk(1 << 30)),
+        ] as [(UInt64, UInt64, UInt64?, RootPlan)])
     func smallImagesLiveInMemory(layers: UInt64, mebibytes: UInt64, size: UInt64?, expected: RootPlan) {
         #expect(RootPlan(layersLength: layers, memory: mebibytes << 20, storageSize: size) == expected)
     }
@@ -210,10 +214,12 @@ import Wire
         }
     }
 
-    @Test(arguments: [
-        [], [1, 2, 3], [0, 0, 0, 0, 0, 0, 0, 1], [0, 16, 0, 0, 0, 0, 0, 0, 1], [0, 16, 0, 0, 0, 0, 0, 0, 0xFF, 15, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 9],
-        [0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [], [1, 2, 3], [0, 0, 0, 0, 0, 0, 0, 1], [0, 16, 0, 0, 0, 0, 0, 0, 1],
+            [0, 16, 0, 0, 0, 0, 0, 0, 0xFF, 15, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 9],
+            [0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
+        ] as [[UInt8]])
     func damagedTemplatesAreRefused(rest: [UInt8]) {
         #expect(ScratchTemplate(ScratchTemplate.magic + rest) == nil)
     }

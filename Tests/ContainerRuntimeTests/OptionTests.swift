@@ -77,16 +77,25 @@ private func sentence(_ words: [String]) -> String {
         (["--cpus", "-1", "image"], "--cpus \"-1\": it must be a number above 0 and at most 64"),
         (["-w", "tmp", "image"], "-w \"tmp\": it must be an absolute path"),
         (["-e", "=x", "image"], "-e \"=x\": there is no variable name: write NAME=VALUE"),
-        (["--name", "-x", "image"], "--name \"-x\": names are two or more letters, digits, \"_\", \".\" and \"-\", beginning with a letter or digit"),
+        (
+            ["--name", "-x", "image"],
+            "--name \"-x\": names are two or more letters, digits, \"_\", \".\" and \"-\", beginning with a letter or digit"
+        ),
         (["--name", "x", "image"], "--name \"x\": names are two or more letters, digits, \"_\", \".\" and \"-\", beginning with a letter or digit"),
         (["--hostname", "a b", "image"], "--hostname \"a b\": host names are 1 to 64 letters, digits, \".\", \"-\" and \"_\""),
         (["--log-level", "loud", "image"], "--log-level \"loud\": it must be error, warn, info or debug"),
         (["--stop-signal", "SIGFOO", "image"], "--stop-signal \"SIGFOO\": it is no signal: give a name such as SIGQUIT or a number"),
-        (["--ulimit", "files=1", "image"], "--ulimit \"files=1\": unknown limit \"files\": use one of cpu, fsize, data, stack, core, rss, nproc, nofile, memlock, as, locks, sigpending, msgqueue, nice, rtprio, rttime"),
+        (
+            ["--ulimit", "files=1", "image"],
+            "--ulimit \"files=1\": unknown limit \"files\": use one of cpu, fsize, data, stack, core, rss, nproc, nofile, memlock, as, locks, sigpending, msgqueue, nice, rtprio, rttime"
+        ),
         (["--ulimit", "nofile=9:1", "image"], "--ulimit \"nofile=9:1\": the soft limit of \"nofile=9:1\" exceeds the hard one"),
         (["--ulimit", "nofile=", "image"], "--ulimit \"nofile=\": \"nofile=\" is not NAME=SOFT[:HARD] with numbers, or -1 for unlimited"),
         (["--tmpfs", "run", "image"], "--tmpfs \"run\": it must be an absolute path below /"),
-        (["--tmpfs", "/run:bind", "image"], "--tmpfs \"/run:bind\": tmpfs has no option \"bind\": use flags such as exec or ro, or size=, mode=, uid=, gid=, nr_inodes="),
+        (
+            ["--tmpfs", "/run:bind", "image"],
+            "--tmpfs \"/run:bind\": tmpfs has no option \"bind\": use flags such as exec or ro, or size=, mode=, uid=, gid=, nr_inodes="
+        ),
     ])
     func mistakesAreExplained(words: [String], expected: String) {
         #expect(sentence(words) == expected)
@@ -140,15 +149,19 @@ private func sentence(_ words: [String]) -> String {
         #expect(options.command == [raw])
     }
 
-    @Test(arguments: [
-        ("0", 0), ("512", 512), ("1b", 1), ("1k", 1024), ("1K", 1024), ("1kb", 1024), ("1KiB", 1024), ("1.5g", 3 << 29), (".5m", 1 << 19), ("2t", 2 << 40),
-        ("8388607t", 8_388_607 << 40), ("0.000000001t", 1099),
-    ] as [(String, UInt64)])
+    @Test(
+        arguments: [
+            ("0", 0), ("512", 512), ("1b", 1), ("1k", 1024), ("1K", 1024), ("1kb", 1024), ("1KiB", 1024), ("1.5g", 3 << 29), (".5m", 1 << 19),
+            ("2t", 2 << 40),
+            ("8388607t", 8_388_607 << 40), ("0.000000001t", 1099),
+        ] as [(String, UInt64)])
     func sizes(text: String, expected: UInt64) {
         #expect(Quantities.size(text) == expected)
     }
 
-    @Test(arguments: ["", "m", "-1", "1x", "1mm", "1 m", "1.m.", ".", "1.5", "1.5b", "99999999999999999999", "8388608t", "0x10", "1e3", "1.0000000001g", "١"])
+    @Test(arguments: [
+        "", "m", "-1", "1x", "1mm", "1 m", "1.m.", ".", "1.5", "1.5b", "99999999999999999999", "8388608t", "0x10", "1e3", "1.0000000001g", "١",
+    ])
     func noSizes(text: String) {
         #expect(Quantities.size(text) == nil)
     }
@@ -163,7 +176,9 @@ private func sentence(_ words: [String]) -> String {
         #expect(Quantities.cpus(text) == nil)
     }
 
-    @Test(arguments: [("SIGTERM", 15), ("term", 15), ("9", 9), ("SIGRTMIN+3", 37), ("RTMAX-1", 63), ("SIGUSR1", 10), ("SIGSYS", 31)] as [(String, UInt8)])
+    @Test(
+        arguments: [("SIGTERM", 15), ("term", 15), ("9", 9), ("SIGRTMIN+3", 37), ("RTMAX-1", 63), ("SIGUSR1", 10), ("SIGSYS", 31)]
+            as [(String, UInt8)])
     func signals(text: String, expected: UInt8) {
         #expect(Quantities.signal(text) == expected)
     }

@@ -17,17 +17,18 @@ import Wire
 
     private static let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-    @Test(arguments: [
-        (nil, ["sh"], nil, [], ["sh"]),
-        (nil, ["sh"], nil, ["ls", "-l"], ["ls", "-l"]),
-        (["/entry"], ["arg"], nil, [], ["/entry", "arg"]),
-        (["/entry"], ["arg"], nil, ["x"], ["/entry", "x"]),
-        (["/entry"], ["arg"], "mine", [], ["mine"]),
-        (["/entry"], ["arg"], "mine", ["x"], ["mine", "x"]),
-        (["/entry"], ["arg"], "", ["x"], ["x"]),
-        (["/entry"], nil, nil, [], ["/entry"]),
-        ([], ["sh"], nil, [], ["sh"]),
-    ] as [([String]?, [String]?, String?, [String], [String])])
+    @Test(
+        arguments: [
+            (nil, ["sh"], nil, [], ["sh"]),
+            (nil, ["sh"], nil, ["ls", "-l"], ["ls", "-l"]),
+            (["/entry"], ["arg"], nil, [], ["/entry", "arg"]),
+            (["/entry"], ["arg"], nil, ["x"], ["/entry", "x"]),
+            (["/entry"], ["arg"], "mine", [], ["mine"]),
+            (["/entry"], ["arg"], "mine", ["x"], ["mine", "x"]),
+            (["/entry"], ["arg"], "", ["x"], ["x"]),
+            (["/entry"], nil, nil, [], ["/entry"]),
+            ([], ["sh"], nil, [], ["sh"]),
+        ] as [([String]?, [String]?, String?, [String], [String])])
     mutating func arguments(entrypoint: [String]?, command: [String]?, override: String?, words: [String], expected: [String]) throws {
         image.entrypoint = entrypoint
         image.command = command

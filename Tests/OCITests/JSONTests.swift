@@ -14,7 +14,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", " ", "{", "}", "[1,]", "{\"a\":1,}", "{a:1}", "[1 2]", "01", "-", "1.", ".5", "1e", "+1", "nul", "truex", "\"", "\"\\\"", "\"\\x\"", "\"\\u12\"",
+        "", " ", "{", "}", "[1,]", "{\"a\":1,}", "{a:1}", "[1 2]", "01", "-", "1.", ".5", "1e", "+1", "nul", "truex", "\"", "\"\\\"", "\"\\x\"",
+        "\"\\u12\"",
         "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"a\nb\"", "[] []", "\u{FEFF}{}", "NaN", "[\"a\":1]", "{\"a\",1}", "'a'", "/**/1",
     ])
     func everythingElseIsRefused(text: String) {
@@ -26,7 +27,10 @@ import Testing
         #expect(JSONValue(Array((String(repeating: "[", count: 33) + String(repeating: "]", count: 33)).utf8)) == nil)
     }
 
-    @Test(arguments: [("9223372036854775807", JSONValue.integer(.max)), ("-9223372036854775808", .integer(.min)), ("9223372036854775808", .otherNumber), ("-0", .integer(0)), ("1E+2", .otherNumber)])
+    @Test(arguments: [
+        ("9223372036854775807", JSONValue.integer(.max)), ("-9223372036854775808", .integer(.min)), ("9223372036854775808", .otherNumber),
+        ("-0", .integer(0)), ("1E+2", .otherNumber),
+    ])
     func numbers(text: String, expected: JSONValue) {
         #expect(JSONValue(Array(text.utf8)) == expected)
     }
