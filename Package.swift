@@ -63,8 +63,16 @@ let package = Package(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
 
+        .target(
+            name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",
+            swiftSettings: strict),
+        tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
+        tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["VMM"]),
+        .target(name: "ImageFixtures", dependencies: [crypto], path: "Tests/ImageFixtures"),
+        tests("OCITests", ["OCI"]),
+        tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]
