@@ -107,9 +107,10 @@ private func pattern(_ count: Int, seed: Int = 0) -> [UInt8] { (0..<count).map {
     #expect(disk.driver.transport.read(offset: MMIO.configuration, size: 8) == 32)
 }
 
-@Test(arguments: [
-    (256, 512), (255, 1024), (.max, 512), (1 << 55, 512), ((1 << 55) - 1, 512), (0, 131_584), (0, 513), (0, 100), (1 << 63, 131_072),
-] as [(UInt64, Int)])
+@Test(
+    arguments: [
+        (256, 512), (255, 1024), (.max, 512), (1 << 55, 512), ((1 << 55) - 1, 512), (0, 131_584), (0, 513), (0, 100), (1 << 63, 131_072),
+    ] as [(UInt64, Int)])
 func aTransferThatLeavesTheDiskIsAnError(sector: UInt64, count: Int) throws {
     let file = try ScratchFile(size: 128 << 10)
     let disk = try BlockFixture(file, length: 128 << 10)
@@ -166,12 +167,13 @@ func aTransferThatLeavesTheDiskIsAnError(sector: UInt64, count: Int) throws {
     #expect(try file.bytes == Array(whole[..<4096]) + zeros + Array(whole[12288...]))
 }
 
-@Test(arguments: [
-    (Request.discard, 0, 129, 0, Answer.ioError), (Request.discard, 128, 1, 0, Answer.ioError), (Request.discard, .max, 1, 0, Answer.ioError),
-    (Request.discard, 0, .max, 0, Answer.ioError), (Request.discard, 0, 0, 0, Answer.ioError), (Request.discard, 0, 8, 1, Answer.unsupported),
-    (Request.writeZeroes, 0, 129, 0, Answer.ioError), (Request.writeZeroes, 1 << 55, 8, 1, Answer.ioError),
-    (Request.writeZeroes, 0, 8, 2, Answer.unsupported), (Request.writeZeroes, 120, 9, 1, Answer.ioError),
-] as [(UInt32, UInt64, UInt32, UInt32, UInt8)])
+@Test(
+    arguments: [
+        (Request.discard, 0, 129, 0, Answer.ioError), (Request.discard, 128, 1, 0, Answer.ioError), (Request.discard, .max, 1, 0, Answer.ioError),
+        (Request.discard, 0, .max, 0, Answer.ioError), (Request.discard, 0, 0, 0, Answer.ioError), (Request.discard, 0, 8, 1, Answer.unsupported),
+        (Request.writeZeroes, 0, 129, 0, Answer.ioError), (Request.writeZeroes, 1 << 55, 8, 1, Answer.ioError),
+        (Request.writeZeroes, 0, 8, 2, Answer.unsupported), (Request.writeZeroes, 120, 9, 1, Answer.ioError),
+    ] as [(UInt32, UInt64, UInt32, UInt32, UInt8)])
 func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32, flags: UInt32, expected: UInt8) throws {
     let file = try ScratchFile(pattern(65536))
     let disk = try BlockFixture(file, length: 65536)
