@@ -62,10 +62,10 @@ private struct VsockAttacker {
     }
 }
 
-@Test(arguments: 1...4 as ClosedRange<UInt64>) func anyConversationComesToRest(seed: UInt64) throws {
+@Test(arguments: FuzzBudget.seeds) func anyConversationComesToRest(seed: UInt64) throws {
     var attacker = VsockAttacker(random: SeededRandom(seed: seed), guest: try VsockGuest())
     let clock = ContinuousClock()
-    let end = clock.now + .milliseconds(150)
+    let end = clock.now + FuzzBudget.duration
     while clock.now < end {
         do {
             try attacker.step()
