@@ -107,10 +107,6 @@ final class VsockConnection {
         if case .established = state { true } else { false }
     }
 
-    var isRequested: Bool {
-        if case .requested = state { true } else { false }
-    }
-
     /// Whether the socket may have bytes for the guest, and the guest wants them.
     var wantsRead: Bool {
         isEstablished && mayRead && !hostShutdown.contains(.send) && !guestShutdown.contains(.receive)
