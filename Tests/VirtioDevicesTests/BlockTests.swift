@@ -181,8 +181,8 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
     #expect(try file.bytes == pattern(65536))
 }
 
-/// 64 requests are one turn of the device; the driver asks for an interrupt at the first.
-@Test(arguments: [(32, 1), (64, 1), (84, 2)]) func oneTurnAnswersManyRequests(count: Int, turns: Int) throws {
+/// 32 requests are one turn of the device; the driver asks for an interrupt at the first.
+@Test(arguments: [(1, 1), (31, 1), (64, 2), (85, 3)]) func oneTurnAnswersManyRequests(count: Int, turns: Int) throws {
     let file = try ScratchFile(pattern(65536))
     let disk = try BlockFixture(file, length: 65536, readOnly: true)
     let driver = disk.driver
