@@ -62,6 +62,7 @@ let package = Package(
         .target(
             name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",
             swiftSettings: strict),
+        tests("AddressSpaceTests", ["AddressSpace", "LinuxSystem"]),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
