@@ -69,6 +69,8 @@ run_machine() {
     if [[ -z $terminal && -e /proc/self/fd/0 && ! -t 0 && ! /proc/self/fd/0 -ef /dev/null ]]; then
         : >"$job/share/input"
     fi
+    # QEMU keeps a descriptor for each file that is open in the lab.
+    ulimit -Sn "$(ulimit -Hn)" || true
     printf '%s' "$EPOCHSECONDS" >"$job/share/time"
     machine_arguments
     exec {events}<>"$job/control.out" {orders}<>"$job/control.in"
