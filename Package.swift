@@ -18,16 +18,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
-
 let package = Package(
     name: "swiftlet",
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     ],
     targets: [
         // The VMM half: knows bytes on vsock, not containers. No Foundation.
@@ -49,9 +44,10 @@ let package = Package(
         module("Supervisor", ["AgentProtocol", "CLinux", "LaunchConfiguration", "LinuxSystem", "VMM", "Wire"]),
 
         // The container half: never imports KVM or Virtio.
+        .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto")]),
         module("Archive"),
         module("OCI"),
-        module("Images", ["Archive", "CLinux", "LinuxSystem", "OCI", crypto]),
+        module("Images", ["Archive", "CDigest", "CLinux", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
             ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
@@ -70,7 +66,7 @@ let package = Package(
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["VMM"]),
-        .target(name: "ImageFixtures", dependencies: [crypto], path: "Tests/ImageFixtures"),
+        .target(name: "ImageFixtures", dependencies: ["CDigest"], path: "Tests/ImageFixtures"),
         tests("OCITests", ["OCI"]),
         tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
