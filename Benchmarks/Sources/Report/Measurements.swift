@@ -17,14 +17,20 @@ struct Timeline: Decodable {
     struct Phase: Decodable {
         let phase: String
         let at: Double
-        let since_previous: Double
-        let vm_exits: Int
+        let sincePrevious: Double
+        let vmExits: Int
+
+        enum CodingKeys: String, CodingKey {
+            case phase, at
+            case sincePrevious = "since_previous"
+            case vmExits = "vm_exits"
+        }
     }
     let launched: Double
     let phases: [Phase]
 
     func at(_ phase: String) -> Double? { phases.first { $0.phase == phase }?.at }
-    func exits(_ phase: String) -> Int? { phases.first { $0.phase == phase }?.vm_exits }
+    func exits(_ phase: String) -> Int? { phases.first { $0.phase == phase }?.vmExits }
 }
 
 /// A process's memory at one moment, in bytes.
@@ -59,7 +65,9 @@ struct Measurements {
     func trials(_ name: String, _ situation: String) -> [Trial] { trials.filter { $0.name == name && $0.situation == situation } }
 
     /// Of one counted run of `swiftlet`.
-    func timeline(_ trial: Trial) -> Timeline? { timeline("\(trial.name.replacingOccurrences(of: "swiftlet", with: "timeline"))-\(trial.situation)-\(trial.round)") }
+    func timeline(_ trial: Trial) -> Timeline? {
+        timeline("\(trial.name.replacingOccurrences(of: "swiftlet", with: "timeline"))-\(trial.situation)-\(trial.round)")
+    }
 
     func timeline(_ name: String) -> Timeline? {
         guard let data = FileManager.default.contents(atPath: "\(directory)/\(name).json") else { return nil }

@@ -51,7 +51,7 @@ struct Figure: Codable {
     let reach: Reach?
 
     /// Nil without values.
-    init?(_ id: String, _ title: String, _ situation: String = "any", _ unit: Unit, _ values: [Double], reach limit: Double? = nil) {
+    init?(_ id: String, _ title: String, in situation: String = "any", _ unit: Unit, _ values: [Double], reach limit: Double? = nil) {
         guard let statistics = Statistics(values) else { return nil }
         self.id = id
         self.title = title

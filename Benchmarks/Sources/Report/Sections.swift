@@ -24,11 +24,12 @@ extension Measurements {
         for situation in situations {
             for (name, title) in [("swiftlet", "swiftlet run, layer tar+gzip"), ("swiftlet-tar", "swiftlet run, layer tar")] {
                 let trials = trials(name, situation)
-                figures.append(Figure("\(name)-first-byte", "\(title): first byte", situation, .nanoseconds, trials.compactMap(\.firstByte)))
-                figures.append(Figure("\(name)-exit", "\(title): exit", situation, .nanoseconds, trials.map(\.exit)))
+                figures.append(Figure("\(name)-first-byte", "\(title): first byte", in: situation, .nanoseconds, trials.compactMap(\.firstByte)))
+                figures.append(Figure("\(name)-exit", "\(title): exit", in: situation, .nanoseconds, trials.map(\.exit)))
             }
             for peer in peers {
-                figures.append(Figure("\(peer.name)-exit", "\(peer.title): exit", situation, .nanoseconds, trials(peer.name, situation).map(\.exit)))
+                figures.append(
+                    Figure("\(peer.name)-exit", "\(peer.title): exit", in: situation, .nanoseconds, trials(peer.name, situation).map(\.exit)))
             }
         }
         for name in ["crun", "runc", "echo"] {
@@ -50,11 +51,11 @@ extension Measurements {
                     let pairs = trials(name, situation).compactMap { trial in wholeRuns[trial.round].map { (trial, $0) } }
                     figures.append(
                         Figure(
-                            "\(name)-first-byte-to-\(peer.name)", "first byte (\(title)) to \(peer.name)'s whole run", situation, .ratio,
+                            "\(name)-first-byte-to-\(peer.name)", "first byte (\(title)) to \(peer.name)'s whole run", in: situation, .ratio,
                             pairs.compactMap { pair in pair.0.firstByte.map { $0 / pair.1 } }, reach: 0.6))
                     figures.append(
                         Figure(
-                            "\(name)-exit-to-\(peer.name)", "whole run (\(title)) to \(peer.name)'s whole run", situation, .ratio,
+                            "\(name)-exit-to-\(peer.name)", "whole run (\(title)) to \(peer.name)'s whole run", in: situation, .ratio,
                             pairs.map { $0.0.exit / $0.1 }, reach: 0.6))
                 }
             }
@@ -68,18 +69,18 @@ extension Measurements {
         let runs = trials("swiftlet", situation).compactMap { trial in timeline(trial).map { (trial, $0) } }
         var figures: [Figure?] = [
             Figure(
-                "phase-program-started", "exec to swiftlet's first statement", situation, .nanoseconds,
+                "phase-program-started", "exec to swiftlet's first statement", in: situation, .nanoseconds,
                 runs.map { $0.1.launched - $0.0.executed })
         ]
         for phase in (runs.first?.1.phases ?? []).map(\.phase) where phase != "launched" {
             figures.append(
                 Figure(
-                    "phase-\(phase)", "to \(phase)", situation, .nanoseconds,
-                    runs.compactMap { run in run.1.phases.first { $0.phase == phase }?.since_previous }))
+                    "phase-\(phase)", "to \(phase)", in: situation, .nanoseconds,
+                    runs.compactMap { run in run.1.phases.first { $0.phase == phase }?.sincePrevious }))
         }
         figures.append(
             Figure(
-                "phase-process-gone", "from there until the process is gone", situation, .nanoseconds,
+                "phase-process-gone", "from there until the process is gone", in: situation, .nanoseconds,
                 runs.compactMap { run in run.1.at("exit").map { run.0.executed + run.0.exit - run.1.launched - $0 } }))
         return Results.Section(title: "Phases of swiftlet run, layer tar+gzip (\(situationTitle(situation)))", figures: figures.compactMap(\.self))
     }
@@ -92,15 +93,17 @@ extension Measurements {
             let runs = trials("swiftlet", situation).compactMap { trial in timeline(trial).map { (trial, $0) } }
             figures.append(
                 Figure(
-                    "exec-to-first-instruction", "exec of swiftlet to the first guest instruction", situation, .nanoseconds,
+                    "exec-to-first-instruction", "exec of swiftlet to the first guest instruction", in: situation, .nanoseconds,
                     runs.compactMap { run in run.1.at("first-instruction").map { run.1.launched + $0 - run.0.executed } }, reach: 15e6))
             let kernel = runs.compactMap { run in run.1.at("init-started").flatMap { end in run.1.at("first-instruction").map { end - $0 } } }
             figures.append(
                 isDeterministic
-                    ? Figure("instructions-to-pid1", "instructions from kernel entry to PID 1", situation, .count, kernel, reach: 45e6)
-                    : Figure("time-to-pid1", "kernel entry to PID 1", situation, .nanoseconds, kernel))
+                    ? Figure("instructions-to-pid1", "instructions from kernel entry to PID 1", in: situation, .count, kernel, reach: 45e6)
+                    : Figure("time-to-pid1", "kernel entry to PID 1", in: situation, .nanoseconds, kernel))
             figures.append(
-                Figure("vm-exits-to-pid1", "VM exits until PID 1", situation, .count, runs.compactMap { $0.1.exits("init-started").map(Double.init) }))
+                Figure(
+                    "vm-exits-to-pid1", "VM exits until PID 1", in: situation, .count, runs.compactMap { $0.1.exits("init-started").map(Double.init) }
+                ))
         }
         if let calls = SystemCalls(self) {
             figures.append(Figure("system-calls-launcher", "system calls of swiftlet until it becomes the VMM", .count, [Double(calls.launcher)]))
@@ -112,9 +115,13 @@ extension Measurements {
             let peak = samples.map(\.privateBytes).max()
             let idle = samples.dropLast().last?.privateBytes
             figures.append(
-                Figure("memory-peak\(suffix)", "private memory of swiftlet-vmm beyond guest RAM, peak, \(title)", .bytes, peak.map { [$0] } ?? [], reach: 4 << 20))
+                Figure(
+                    "memory-peak\(suffix)", "private memory of swiftlet-vmm beyond guest RAM, peak, \(title)", .bytes, peak.map { [$0] } ?? [],
+                    reach: 0x1p22))
             figures.append(
-                Figure("memory-idle\(suffix)", "private memory of swiftlet-vmm beyond guest RAM, idle, \(title)", .bytes, idle.map { [$0] } ?? [], reach: 4 << 20))
+                Figure(
+                    "memory-idle\(suffix)", "private memory of swiftlet-vmm beyond guest RAM, idle, \(title)", .bytes, idle.map { [$0] } ?? [],
+                    reach: 0x1p22))
         }
         figures.append(Figure("memory-guest", "guest RAM in use, idle", .bytes, memory("memory").last.map { [$0.guestResident] } ?? []))
         return Results.Section(title: "Costs", figures: figures.compactMap(\.self))
@@ -124,7 +131,7 @@ extension Measurements {
         let figures = ["kernel", "initrd", "agent", "swiftlet", "swiftlet-vmm"].compactMap { name in
             Figure(
                 "size-\(name)", "size of the \(name)", .bytes, (facts["size \(name)"].flatMap(Double.init)).map { [$0] } ?? [],
-                reach: name == "agent" ? 300 << 10 : nil)
+                reach: name == "agent" ? 300 * 1024 : nil)
         }
         return Results.Section(title: "Sizes", figures: figures)
     }

@@ -34,7 +34,7 @@ struct Table {
     private func format(_ value: Double, _ unit: Figure.Unit) -> String {
         switch unit {
         case .nanoseconds: String(format: "%.2f ms", value / 1e6)
-        case .bytes: value >= 1 << 20 ? String(format: "%.2f MiB", value / 0x1p20) : String(format: "%.0f KiB", value / 1024)
+        case .bytes: value >= 0x1p20 ? String(format: "%.2f MiB", value / 0x1p20) : String(format: "%.0f KiB", value / 1024)
         case .ratio: String(format: "%.2f", value)
         case .count: value >= 1e6 ? String(format: "%.2f M", value / 1e6) : String(format: "%.0f", value)
         }
