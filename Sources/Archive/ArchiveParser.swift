@@ -26,9 +26,9 @@ public struct ArchiveParser: Sendable {
         /// The payload of a pax or GNU extension header of this type.
         case metadata(type: UInt8, remaining: Int)
         /// Old GNU sparse: extension blocks after the header.
-        case sparseExtension(ArchiveEntry)
+        case sparseExtension
         /// pax sparse 1.0: map blocks in front of the data.
-        case sparseMap(ArchiveEntry, SparseMapReader)
+        case sparseMap
         case ended
     }
 
@@ -42,6 +42,9 @@ public struct ArchiveParser: Sendable {
     private var block: [UInt8] = []
     private var metadata: [UInt8] = []
     private var extensions = ArchiveExtensions()
+    /// The sparse file whose map isn't complete.
+    private var sparseEntry: ArchiveEntry?
+    private var mapReader = SparseMapReader()
     private var sawZeroBlock = false
 
     public init() { block.reserveCapacity(ArchiveHeader.blockLength) }
@@ -106,22 +109,31 @@ public struct ArchiveParser: Sendable {
         switch state {
         case .header: return try headerComplete()
         case .metadata(let type, let remaining): return try metadataBlockComplete(type: type, remaining: remaining)
-        case .sparseExtension(var entry):
-            let (segments, continues) = try ArchiveHeader.sparseExtension(block)
-            entry.segments = (entry.segments ?? []) + segments
-            guard (entry.segments ?? []).count <= Self.sparseMapLimit / 24 else { throw .tooLong }
-            state = .sparseExtension(entry)
-            return continues ? nil : .entry(try begin(entry))
-        case .sparseMap(var entry, var reader):
-            guard entry.storedSize >= UInt64(ArchiveHeader.blockLength) else { throw .sparseMap }
-            entry.storedSize -= UInt64(ArchiveHeader.blockLength)
-            let segments = try reader.add(block)
-            state = .sparseMap(entry, reader)
-            guard let segments else { return nil }
-            entry.segments = segments
-            return .entry(try begin(entry))
+        case .sparseExtension, .sparseMap: return try sparseBlockComplete()
         case .ended: return .end
         }
+    }
+
+    private mutating func sparseBlockComplete() throws(ArchiveError) -> Event? {
+        guard var entry = sparseEntry else { return nil }
+        // Given back at the end: in between, the segments have one owner and grow in place.
+        sparseEntry = nil
+        let isComplete: Bool
+        if case .sparseExtension = state {
+            let (segments, continues) = try ArchiveHeader.sparseExtension(block)
+            entry.segments?.append(contentsOf: segments)
+            guard (entry.segments ?? []).count <= Self.sparseMapLimit / 24 else { throw .tooLong }
+            isComplete = !continues
+        } else {
+            guard entry.storedSize >= UInt64(ArchiveHeader.blockLength) else { throw .sparseMap }
+            entry.storedSize -= UInt64(ArchiveHeader.blockLength)
+            let segments = try mapReader.add(block)
+            entry.segments = segments
+            isComplete = segments != nil
+        }
+        if isComplete { return .entry(try begin(entry)) }
+        sparseEntry = entry
+        return nil
     }
 
     private mutating func headerComplete() throws(ArchiveError) -> Event? {
@@ -181,14 +193,18 @@ public struct ArchiveParser: Sendable {
             let (segments, continues, realSize) = try ArchiveHeader.sparse(block)
             entry.segments = segments
             entry.size = realSize
-            state = .sparseExtension(entry)
-            return continues ? nil : .entry(try begin(entry))
+            guard continues else { return .entry(try begin(entry)) }
+            state = .sparseExtension
+            sparseEntry = entry
+            return nil
         }
         if let name = extensions.sparse.name { entry.path = name }
         if extensions.sparse.major == 1 {
             guard let realSize = extensions.sparse.realSize else { throw .sparseMap }
             entry.size = realSize
-            state = .sparseMap(entry, SparseMapReader())
+            state = .sparseMap
+            sparseEntry = entry
+            mapReader = SparseMapReader()
             return nil
         }
         if extensions.sparse.hasMap, let realSize = extensions.sparse.realSize {

@@ -213,7 +213,7 @@ final class Agent {
             let ends = try ChildEnds(spec.streams)
             let process = try OwnedDescriptor.packetPair().use { (ours, theirs) throws(SystemError) in
                 let launch = Launch(
-                    container: container.spec, process: spec, joins: pid, input: ends.input, output: ends.output, error: ends.error,
+                    container: container, process: spec, joins: pid, input: ends.input, output: ends.output, error: ends.error,
                     report: theirs.raw, timeline: timeline)
                 let child = if let pid { try Processes.fork(joiningProcessesOf: pid) } else { try Processes.fork(into: Launch.namespaces) }
                 if child == 0 { launch.run() }

@@ -20,7 +20,7 @@ enum Command {
                 throw failure(name, error)
             }
         }
-        for directory in searchPath(environment).split(separator: 0x3A, omittingEmptySubsequences: false) {
+        for directory in fields(of: searchPath(environment)[...], separatedBy: 0x3A) {
             // An empty element is the working directory.
             let path = CPath((directory.isEmpty ? [0x2E] : directory) + [0x2F] + name)
             if name.isEmpty { break }

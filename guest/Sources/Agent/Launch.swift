@@ -7,7 +7,7 @@ internal import Wire
 
 /// Everything that the child needs, prepared before it exists.
 struct Launch {
-    let container: ContainerSpec
+    let container: Container
     let process: ProcessSpec
     /// The container's first process makes the container's surroundings; `namespaces` of another one are those of the process with this id.
     let joins: Int32?
@@ -37,16 +37,16 @@ struct Launch {
             }
         } else {
             try enterRoot()
-            try Mounts.setUp(container)
-            do { try Processes.setHostName(container.hostname.bytes) } catch {
-                throw Failure(.configuration, "the host name '\(name: container.hostname.bytes)' can't be set: \(error)")
+            try Mounts.setUp(container.spec)
+            do { try Processes.setHostName(container.spec.hostname.bytes) } catch {
+                throw Failure(.configuration, "the host name '\(name: container.spec.hostname.bytes)' can't be set: \(error)")
             }
         }
         umask(0o022)
         try enterWorkingDirectory()
         let identity = try Identity(resolving: process.user.bytes)
         try connectStreams(identity)
-        if joins == nil { try Mounts.restrict(container) }
+        if joins == nil { try Mounts.restrict(container.spec) }
         try limit()
 
         var environment = process.environment.map { $0.bytes }
@@ -66,7 +66,7 @@ struct Launch {
     /// The container's root becomes this mount namespace's, and the agent's tree goes out of sight.
     private func enterRoot() throws(Failure) {
         do throws(SystemError) {
-            try FileSystem.changeDirectory(Container.root(container.container))
+            try FileSystem.changeDirectory(container.root)
             try FileSystem.pivotRoot(".", ".")
             try FileSystem.unmount(".")
             try FileSystem.changeDirectory("/")

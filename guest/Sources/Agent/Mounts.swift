@@ -11,19 +11,65 @@ private let noDevices = UInt(MS_NODEV)
 private let noExecution = UInt(MS_NOEXEC)
 private let readOnly = UInt(MS_RDONLY)
 
+private struct StandardMount {
+    let source: StaticString
+    let target: StaticString
+    let type: StaticString
+    let flags: UInt
+    let data: StaticString
+}
+
+/// In this order: /dev holds three of the others.
+private let standards = [
+    StandardMount(source: "proc", target: "/proc", type: "proc", flags: noSetID | noExecution | noDevices, data: ""),
+    StandardMount(source: "tmpfs", target: "/dev", type: "tmpfs", flags: noSetID | UInt(MS_STRICTATIME), data: "mode=755,size=65536k"),
+    StandardMount(
+        source: "devpts", target: "/dev/pts", type: "devpts", flags: noSetID | noExecution, data: "newinstance,ptmxmode=0666,mode=0620,gid=5"),
+    StandardMount(
+        source: "shm", target: "/dev/shm", type: "tmpfs", flags: noSetID | noExecution | noDevices, data: "mode=1777,size=65536k"),
+    StandardMount(source: "mqueue", target: "/dev/mqueue", type: "mqueue", flags: noSetID | noExecution | noDevices, data: ""),
+    StandardMount(source: "sysfs", target: "/sys", type: "sysfs", flags: noSetID | noExecution | noDevices | readOnly, data: ""),
+    StandardMount(
+        source: "cgroup", target: "/sys/fs/cgroup", type: "cgroup2", flags: noSetID | noExecution | noDevices | UInt(MS_RELATIME) | readOnly,
+        data: ""),
+]
+
+private struct Node {
+    let path: StaticString
+    let mode: UInt32
+    let major: UInt32
+    let minor: UInt32
+
+    init(_ path: StaticString, _ mode: UInt32, _ major: UInt32 = 0, _ minor: UInt32 = 0) {
+        self.path = path
+        self.mode = mode
+        self.major = major
+        self.minor = minor
+    }
+}
+
+private let device: UInt32 = 0o020666
+private let nodes = [
+    Node("/dev/null", device, 1, 3), Node("/dev/zero", device, 1, 5), Node("/dev/full", device, 1, 7), Node("/dev/random", device, 1, 8),
+    Node("/dev/urandom", device, 1, 9), Node("/dev/tty", device, 5, 0),
+]
+private let directories = [Node("/dev/pts", 0o755), Node("/dev/shm", 0o1777), Node("/dev/mqueue", 0o755)]
+private let links: [(StaticString, StaticString)] = [
+    ("/dev/ptmx", "pts/ptmx"), ("/dev/fd", "/proc/self/fd"), ("/dev/stdin", "/proc/self/fd/0"), ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"), ("/dev/core", "/proc/kcore"),
+]
+
 enum Mounts {
     /// Everything but what depends on a process.
     static func setUp(_ spec: ContainerSpec) throws(Failure) {
         umask(0)
         defer { umask(0o022) }
-        try mount("proc", on: "/proc", "proc", noSetID | noExecution | noDevices)
-        try mount("tmpfs", on: "/dev", "tmpfs", noSetID | UInt(MS_STRICTATIME), "mode=755,size=65536k")
-        do { try makeDevices() } catch { throw Failure(.agent, "the container's /dev can't be filled: \(error)") }
-        try mount("devpts", on: "/dev/pts", "devpts", noSetID | noExecution, "newinstance,ptmxmode=0666,mode=0620,gid=5")
-        try mount("shm", on: "/dev/shm", "tmpfs", noSetID | noExecution | noDevices, "mode=1777,size=65536k")
-        try mount("mqueue", on: "/dev/mqueue", "mqueue", noSetID | noExecution | noDevices)
-        try mount("sysfs", on: "/sys", "sysfs", noSetID | noExecution | noDevices | readOnly)
-        try mount("cgroup", on: "/sys/fs/cgroup", "cgroup2", noSetID | noExecution | noDevices | UInt(MS_RELATIME) | readOnly)
+        for standard in standards {
+            try mount(CPath(standard.source), on: CPath(standard.target), CPath(standard.type), standard.flags, CPath(standard.data))
+            if standard.flags & noSetID != 0, standard.flags & noExecution == 0 {
+                do { try makeDevices() } catch { throw Failure(.agent, "the container's /dev can't be filled: \(error)") }
+            }
+        }
         for mount in spec.mounts { try apply(mount) }
     }
 
@@ -48,25 +94,9 @@ enum Mounts {
     }
 
     private static func makeDevices() throws(SystemError) {
-        try node("/dev/null", 1, 3)
-        try node("/dev/zero", 1, 5)
-        try node("/dev/full", 1, 7)
-        try node("/dev/random", 1, 8)
-        try node("/dev/urandom", 1, 9)
-        try node("/dev/tty", 5, 0)
-        try FileSystem.makeSymbolicLink("/dev/ptmx", to: "pts/ptmx")
-        try FileSystem.makeSymbolicLink("/dev/fd", to: "/proc/self/fd")
-        try FileSystem.makeSymbolicLink("/dev/stdin", to: "/proc/self/fd/0")
-        try FileSystem.makeSymbolicLink("/dev/stdout", to: "/proc/self/fd/1")
-        try FileSystem.makeSymbolicLink("/dev/stderr", to: "/proc/self/fd/2")
-        try FileSystem.makeSymbolicLink("/dev/core", to: "/proc/kcore")
-        try FileSystem.makeDirectory("/dev/pts", mode: 0o755)
-        try FileSystem.makeDirectory("/dev/shm", mode: 0o1777)
-        try FileSystem.makeDirectory("/dev/mqueue", mode: 0o755)
-    }
-
-    private static func node(_ path: CPath, _ major: UInt32, _ minor: UInt32) throws(SystemError) {
-        try FileSystem.makeNode(path, mode: FileType.characterDevice | 0o666, major: major, minor: minor)
+        for node in nodes { try FileSystem.makeNode(CPath(node.path), mode: node.mode, major: node.major, minor: node.minor) }
+        for directory in directories { try FileSystem.makeDirectory(CPath(directory.path), mode: directory.mode) }
+        for (path, target) in links { try FileSystem.makeSymbolicLink(CPath(path), to: CPath(target)) }
     }
 
     /// The terminal as /dev/console, where programs expect the system's console.

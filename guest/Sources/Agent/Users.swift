@@ -12,62 +12,62 @@ struct Identity {
 
     /// `text` as in the image's `User`; empty means root.
     init(resolving text: [UInt8]) throws(Failure) {
-        let parts = text.split(separator: 0x3A, maxSplits: 1, omittingEmptySubsequences: false)
-        let userName = parts.isEmpty ? [] : Array(parts[0])
-        let groupName = parts.count > 1 ? Array(parts[1]) : []
-        let userNumber = userName.isEmpty ? 0 : Identity.number(userName[...])
+        let parts = fields(of: text[...], separatedBy: 0x3A)
+        let userName = parts[0]
+        let number = userName.isEmpty ? 0 : Identity.number(userName)
 
-        var accountName: [UInt8] = []
-        let account = Identity.line(in: "/etc/passwd", fields: 7) { fields in
-            userName.elementsEqual(fields[0]) && !userName.isEmpty || userNumber != nil && Identity.number(fields[2]) == userNumber
-        }
-        if let account, let user = Identity.number(account[2]), let group = Identity.number(account[3]) {
-            accountName = Array(account[0])
+        var account: ArraySlice<UInt8> = []
+        for entry in Identity.entries(in: "/etc/passwd", fields: 6) {
+            guard entry[0].elementsEqual(userName) || number != nil && Identity.number(entry[2]) == number else { continue }
+            guard let user = Identity.number(entry[2]), let group = Identity.number(entry[3]) else { continue }
+            account = entry[0]
             self.user = user
             self.group = group
-            if !account[5].isEmpty { home = Array(account[5]) }
-        } else {
-            guard let userNumber else {
-                throw Failure(.configuration, "unable to find user \(name: userName): no matching entries in passwd file")
-            }
-            user = userNumber
+            if !entry[5].isEmpty { home = Array(entry[5]) }
+            break
         }
-        try resolveGroups(groupName, accountName)
+        if account.isEmpty {
+            guard let number else {
+                throw Failure(.configuration, "unable to find user \(name: Array(userName)): no matching entries in passwd file")
+            }
+            user = number
+        }
+        try resolveGroups(parts.count > 1 ? parts[1] : [], account)
     }
 
     /// A group that was asked for replaces all others; otherwise the account has those that list it.
-    private mutating func resolveGroups(_ name: [UInt8], _ accountName: [UInt8]) throws(Failure) {
-        if !name.isEmpty {
-            let number = Identity.number(name[...])
-            let entry = Identity.line(in: "/etc/group", fields: 3) { fields in
-                name.elementsEqual(fields[0]) || number != nil && Identity.number(fields[2]) == number
-            }
-            guard let group = entry.map({ Identity.number($0[2]) }) ?? number else {
-                throw Failure(.configuration, "unable to find group \(name: name): no matching entries in group file")
-            }
-            self.group = group
-            groups = [group]
-            return
-        }
+    private mutating func resolveGroups(_ name: ArraySlice<UInt8>, _ account: ArraySlice<UInt8>) throws(Failure) {
+        let number = Identity.number(name)
         groups = [group]
-        if accountName.isEmpty { return }
-        var found: [UInt32] = []
-        _ = Identity.line(in: "/etc/group", fields: 4) { fields in
-            let isMember = fields[3].split(separator: 0x2C).contains { $0.elementsEqual(accountName) }
-            if isMember, let number = Identity.number(fields[2]) { found.append(number) }
-            return false
+        if name.isEmpty && account.isEmpty { return }
+        for entry in Identity.entries(in: "/etc/group", fields: 3) {
+            guard let found = Identity.number(entry[2]) else { continue }
+            if name.isEmpty {
+                guard entry.count > 3, !groups.contains(found) else { continue }
+                for member in fields(of: entry[3], separatedBy: 0x2C) where member.elementsEqual(account) { groups.append(found) }
+            } else if entry[0].elementsEqual(name) || number == found {
+                group = found
+                groups = [found]
+                return
+            }
         }
-        for number in found where !groups.contains(number) { groups.append(number) }
+        if name.isEmpty { return }
+        guard let number else {
+            throw Failure(.configuration, "unable to find group \(name: Array(name)): no matching entries in group file")
+        }
+        group = number
+        groups = [number]
     }
 
-    /// The first line for which `isWanted` says so, split at colons into at least `count` fields.
-    private static func line(in path: CPath, fields count: Int, where isWanted: ([ArraySlice<UInt8>]) -> Bool) -> [ArraySlice<UInt8>]? {
-        guard let text = try? InputOutput.contents(of: path, atMost: 16 << 20) else { return nil }
-        for line in text.split(separator: 0x0A) {
-            let fields = line.split(separator: 0x3A, omittingEmptySubsequences: false)
-            if fields.count >= count, line.first != 0x23, isWanted(fields) { return fields }
+    /// The lines that have at least `count` fields between colons.
+    private static func entries(in path: CPath, fields count: Int) -> [[ArraySlice<UInt8>]] {
+        guard let text = try? InputOutput.contents(of: path, atMost: 16 << 20) else { return [] }
+        var entries: [[ArraySlice<UInt8>]] = []
+        for line in fields(of: text[...], separatedBy: 0x0A) where line.first != 0x23 {
+            let entry = fields(of: line, separatedBy: 0x3A)
+            if entry.count >= count, !entry[0].isEmpty { entries.append(entry) }
         }
-        return nil
+        return entries
     }
 
     /// Decimal digits only.

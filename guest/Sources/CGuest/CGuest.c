@@ -39,9 +39,29 @@ GUEST_LEGACY(5)
 GUEST_LEGACY(6)
 GUEST_LEGACY(7)
 
-// Run before main by crti.o's _init, had we linked it. OpenSSL puts its CPUID survey there; ours is asked for when there is something to hash.
-void _init(void) {}
-void _fini(void) {}
+// Nettle has SHA-256 in two forms and a dispatcher that drags in every cipher and asks CPUID before main. This dispatcher asks when it is told to.
+void _nettle_sha256_compress_x86_64(uint32_t *state, const uint8_t *block, const uint32_t *constants);
+void _nettle_sha256_compress_sha_ni(uint32_t *state, const uint8_t *block, const uint32_t *constants);
+
+static void (*sha256_compress)(uint32_t *, const uint8_t *, const uint32_t *) = _nettle_sha256_compress_x86_64;
+
+void _nettle_sha256_compress(uint32_t *state, const uint8_t *block, const uint32_t *constants) { sha256_compress(state, block, constants); }
+
+struct cpuid { unsigned a, b, c, d; };
+
+static struct cpuid cpuid(unsigned leaf) {
+    struct cpuid found = {.a = leaf};
+    __asm__ volatile("cpuid" : "+a"(found.a), "=b"(found.b), "+c"(found.c), "=d"(found.d));
+    return found;
+}
+
+void guest_use_sha_extensions(void) {
+    const unsigned ssse3_and_sse41 = 1u << 9 | 1u << 19, sha = 1u << 29;
+    if (cpuid(0).a >= 7 && (cpuid(1).c & ssse3_and_sse41) == ssse3_and_sse41 && cpuid(7).b & sha) sha256_compress = _nettle_sha256_compress_sha_ni;
+}
+
+// Nettle's assertions; its own message would need all of printf.
+_Noreturn void __assert_fail(const char *condition, const char *file, int line, const char *function) { __builtin_trap(); }
 
 // Swift's hash tables want random seeds.
 void arc4random_buf(void *bytes, size_t count) { getrandom(bytes, count, 0); }

@@ -3,14 +3,14 @@ internal import CGuest
 
 public enum Machine {
     /// Stops the machine at once; the VMM sees a reset.
-    public static func reset() -> Never {
+    @inline(never) public static func reset() -> Never {
         sync()
         _ = reboot(RB_AUTOBOOT)
         _exit(1)
     }
 
     /// One line into the kernel's log, from where it reaches the console (kmsg: Documentation/ABI/testing/dev-kmsg).
-    public static func log(_ text: Sentence) {
+    @inline(never) public static func log(_ text: Sentence) {
         // A node of its own: /dev may not be there yet.
         try? FileSystem.makeNode("/kmsg", mode: FileType.characterDevice | 0o600, major: 1, minor: 11)
         guard let log = try? OwnedDescriptor.open("/kmsg", O_WRONLY) else { return }
@@ -18,13 +18,13 @@ public enum Machine {
     }
 
     /// The end, with a reason.
-    public static func fail(_ text: Sentence) -> Never {
+    @inline(never) public static func fail(_ text: Sentence) -> Never {
         log(text)
         reset()
     }
 
     /// The loopback interface (netdevice(7)).
-    public static func bringLoopbackUp() {
+    @inline(never) public static func bringLoopbackUp() {
         guard let descriptor = try? systemCall({ guest_interface_socket() }) else { return }
         let socket = OwnedDescriptor(owning: descriptor)
         // SAFETY: the C string outlives the call.
@@ -32,7 +32,7 @@ public enum Machine {
     }
 
     /// A connection to a port of the host. One that is still `connecting` becomes writable when it is up.
-    public static func connect(toHostPort port: UInt32, blocking: Bool) throws(SystemError) -> HostConnection {
+    @inline(never) public static func connect(toHostPort port: UInt32, blocking: Bool) throws(SystemError) -> HostConnection {
         var connecting: Int32 = 0
         // SAFETY: writes one int.
         let descriptor = try systemCall { unsafe guest_vsock_connect(port, blocking ? 0 : SOCK_NONBLOCK, &connecting) }
@@ -40,7 +40,7 @@ public enum Machine {
     }
 
     /// Nothing more will be written: the host reads an end of file.
-    public static func endWriting(_ socket: Int32) { _ = guest_end_writing(socket) }
+    @inline(never) public static func endWriting(_ socket: Int32) { _ = guest_end_writing(socket) }
 }
 
 public struct HostConnection: ~Copyable {
@@ -58,23 +58,23 @@ public struct HostConnection: ~Copyable {
 /// A terminal's two ends (pty(7)).
 public enum Terminal {
     /// A new master in the devpts instance mounted at /dev/pts.
-    public static func openMaster() throws(SystemError) -> OwnedDescriptor {
+    @inline(never) public static func openMaster() throws(SystemError) -> OwnedDescriptor {
         let master = try OwnedDescriptor.open("/dev/pts/ptmx", O_RDWR | O_NOCTTY)
         try systemCall { guest_unlock_terminal(master.raw) }
         return master
     }
 
-    public static func openPeer(of master: Int32) throws(SystemError) -> OwnedDescriptor {
+    @inline(never) public static func openPeer(of master: Int32) throws(SystemError) -> OwnedDescriptor {
         OwnedDescriptor(owning: try systemCall { guest_terminal_peer(master, O_RDWR | O_NOCTTY | O_CLOEXEC) })
     }
 
     /// N of /dev/pts/N.
-    public static func number(of master: Int32) throws(SystemError) -> Int { Int(try systemCall { guest_terminal_number(master) }) }
+    @inline(never) public static func number(of master: Int32) throws(SystemError) -> Int { Int(try systemCall { guest_terminal_number(master) }) }
 
-    public static func resize(_ master: Int32, rows: UInt16, columns: UInt16) { _ = guest_set_window_size(master, rows, columns) }
+    @inline(never) public static func resize(_ master: Int32, rows: UInt16, columns: UInt16) { _ = guest_set_window_size(master, rows, columns) }
 
     /// Of this process's session.
-    public static func makeControlling(_ terminal: Int32) { _ = guest_make_controlling(terminal) }
+    @inline(never) public static func makeControlling(_ terminal: Int32) { _ = guest_make_controlling(terminal) }
 }
 
 extension OwnedDescriptor {

@@ -21,13 +21,13 @@ internal import CGuest
     }
 
     /// open(2) with O_CLOEXEC.
-    public static func open(_ path: CPath, _ flags: Int32, mode: UInt32 = 0) throws(SystemError) -> OwnedDescriptor {
+    @inline(never) public static func open(_ path: CPath, _ flags: Int32, mode: UInt32 = 0) throws(SystemError) -> OwnedDescriptor {
         // SAFETY: the C string outlives the call.
         OwnedDescriptor(owning: try systemCall { unsafe path.use { unsafe guest_open($0, flags | O_CLOEXEC, mode) } })
     }
 
     /// pipe2(2), close-on-exec, blocking.
-    public static func pipe() throws(SystemError) -> DescriptorPair {
+    @inline(never) public static func pipe() throws(SystemError) -> DescriptorPair {
         var ends: (Int32, Int32) = (-1, -1)
         // SAFETY: pipe2 writes two ints, which is the tuple's size and layout.
         try systemCall { unsafe withUnsafeMutableBytes(of: &ends) { unsafe pipe2($0.assumingMemoryBound(to: Int32.self).baseAddress, O_CLOEXEC) } }
@@ -35,7 +35,7 @@ internal import CGuest
     }
 
     /// socketpair(2) of packets that keep their boundaries, close-on-exec, blocking.
-    public static func packetPair() throws(SystemError) -> DescriptorPair {
+    @inline(never) public static func packetPair() throws(SystemError) -> DescriptorPair {
         var ends: (Int32, Int32) = (-1, -1)
         // SAFETY: socketpair writes two ints, which is the tuple's size and layout.
         try systemCall {

@@ -6,7 +6,7 @@ public struct Sentence: ExpressibleByStringInterpolation, Sendable {
 
     public init(bytes: [UInt8]) { self.bytes = bytes }
 
-    public init(stringLiteral value: StaticString) { bytes = Array(value) }
+    @inline(never) public init(stringLiteral value: StaticString) { bytes = Array(value) }
 
     public init(stringInterpolation: Interpolation) { bytes = stringInterpolation.bytes }
 
@@ -15,17 +15,17 @@ public struct Sentence: ExpressibleByStringInterpolation, Sendable {
 
         public init(literalCapacity: Int, interpolationCount: Int) { bytes.reserveCapacity(literalCapacity + 16 * interpolationCount) }
 
-        public mutating func appendLiteral(_ literal: StaticString) { bytes += Array(literal) }
+        @inline(never) public mutating func appendLiteral(_ literal: StaticString) { bytes += Array(literal) }
 
         /// As it is.
-        public mutating func appendInterpolation(_ text: [UInt8]) { bytes += text }
+        @inline(never) public mutating func appendInterpolation(_ text: [UInt8]) { bytes += text }
 
-        public mutating func appendInterpolation(_ text: Sentence) { bytes += text.bytes }
+        @inline(never) public mutating func appendInterpolation(_ text: Sentence) { bytes += text.bytes }
 
-        public mutating func appendInterpolation(_ text: StaticString) { bytes += Array(text) }
+        @inline(never) public mutating func appendInterpolation(_ text: StaticString) { bytes += Array(text) }
 
         /// Decimal.
-        public mutating func appendInterpolation(_ number: Int) {
+        @inline(never) public mutating func appendInterpolation(_ number: Int) {
             if number < 0 { bytes.append(0x2D) }
             var digits: [UInt8] = []
             var rest = number.magnitude
@@ -37,26 +37,38 @@ public struct Sentence: ExpressibleByStringInterpolation, Sendable {
         }
 
         /// An untrusted name: control characters become `?`, and what is longer than 200 bytes is cut.
-        public mutating func appendInterpolation(name: [UInt8]) {
+        @inline(never) public mutating func appendInterpolation(name: [UInt8]) {
             for byte in name.prefix(200) { bytes.append(byte < 0x20 || byte == 0x7F ? 0x3F : byte) }
             if name.count > 200 { bytes += Array("…" as StaticString) }
         }
 
-        public mutating func appendInterpolation(hex value: ArraySlice<UInt8>) {
+        @inline(never) public mutating func appendInterpolation(hex value: ArraySlice<UInt8>) {
             for byte in value {
                 for digit in [byte >> 4, byte & 15] { bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
             }
         }
 
-        public mutating func appendInterpolation(_ error: SystemError) { bytes += error.explanation }
+        @inline(never) public mutating func appendInterpolation(_ error: SystemError) { bytes += error.explanation }
     }
 }
 
 extension Array where Element == UInt8 {
-    public init(_ text: StaticString) {
+    @inline(never) public init(_ text: StaticString) {
         // SAFETY: a static string has utf8CodeUnitCount bytes at utf8Start, for ever.
         self = unsafe Array(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
+}
+
+/// `bytes` between separators: one element more than there are separators.
+@inline(never) public func fields(of bytes: ArraySlice<UInt8>, separatedBy separator: UInt8) -> [ArraySlice<UInt8>] {
+    var fields: [ArraySlice<UInt8>] = []
+    var start = bytes.startIndex
+    for index in bytes.indices where bytes[index] == separator {
+        fields.append(bytes[start..<index])
+        start = index + 1
+    }
+    fields.append(bytes[start...])
+    return fields
 }
 
 /// A C string's bytes, NUL included: what system calls take as a path.
@@ -66,11 +78,13 @@ public struct CPath: ExpressibleByStringLiteral, ExpressibleByStringInterpolatio
     let terminated: [UInt8]
 
     /// `bytes` up to their first NUL.
-    public init(_ bytes: [UInt8]) { terminated = bytes + [0] }
+    @inline(never) public init(_ bytes: [UInt8]) { terminated = bytes + [0] }
 
-    public init(stringLiteral value: StaticString) { self.init(Array(value)) }
+    @inline(never) public init(stringLiteral value: StaticString) { self.init(Array(value)) }
 
     public init(stringInterpolation: Sentence.Interpolation) { self.init(stringInterpolation.bytes) }
+
+    public init(_ text: StaticString) { self.init(Array(text)) }
 
     /// The string for the length of a call.
     func use<Value>(_ body: (UnsafePointer<CChar>) -> Value) -> Value {

@@ -48,13 +48,18 @@ func bytes(of string: UnsafePointer<CChar>?) -> [UInt8] {
     return bytes
 }
 
-/// Calls `body` until it isn't interrupted; negative results become errors. The one place where EINTR is retried.
+/// Negative results become errors. EINTR is not retried because it can't happen: no process of the agent's has a signal handler (signal(7)).
 @discardableResult
-public func systemCall<Value: SignedInteger>(_ body: () -> Value) throws(SystemError) -> Value {
-    while true {
-        let result = body()
-        if result >= 0 { return result }
-        let error = SystemError.last
-        if error != .interrupted { throw error }
-    }
+public func systemCall(_ body: () -> Int32) throws(SystemError) -> Int32 {
+    let result = body()
+    if result < 0 { throw .last }
+    return result
+}
+
+/// The same for calls that count bytes.
+@discardableResult
+public func systemCall(_ body: () -> Int) throws(SystemError) -> Int {
+    let result = body()
+    if result < 0 { throw .last }
+    return result
 }

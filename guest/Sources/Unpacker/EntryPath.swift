@@ -1,4 +1,5 @@
 // Names of archive members and where they point within the root file system.
+internal import GuestSystem
 
 /// A path below the root: no empty, `.` or `..` components. The root itself has none.
 struct EntryPath {
@@ -9,8 +10,8 @@ struct EntryPath {
     /// Nil if `path` climbs above the root by `..`. A leading `/` or `./` means the root, as for tar and Docker.
     init?(_ path: [UInt8]) {
         var components: [ArraySlice<UInt8>] = []
-        for component in path.split(separator: 0x2F) {
-            if component.elementsEqual([0x2E]) { continue }
+        for component in fields(of: path[...], separatedBy: 0x2F) {
+            if component.isEmpty || component.elementsEqual([0x2E]) { continue }
             if component.elementsEqual([0x2E, 0x2E]) {
                 guard !components.isEmpty else { return nil }
                 components.removeLast()

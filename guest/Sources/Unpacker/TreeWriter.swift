@@ -22,19 +22,22 @@ struct TreeWriter: ~Copyable {
     private var file: OpenFile?
 
     /// The regular file that is being filled.
-    private struct OpenFile {
-        let descriptor: Int32
+    private final class OpenFile {
+        let descriptor: OwnedDescriptor
         let entry: ArchiveEntry
         var segment = 0
         var segmentDone: UInt64 = 0
+
+        init(_ descriptor: consuming OwnedDescriptor, _ entry: ArchiveEntry) {
+            self.descriptor = descriptor
+            self.entry = entry
+        }
     }
 
     init(_ name: LayerName, isLowest: Bool) {
         self.name = name
         self.isLowest = isLowest
     }
-
-    deinit { if let file { _ = OwnedDescriptor(owning: file.descriptor) } }
 
     /// Makes the member. A regular file then waits for its bytes (`write`) and `endFile`.
     mutating func begin(_ entry: ArchiveEntry) throws(Failure) {
@@ -57,44 +60,39 @@ struct TreeWriter: ~Copyable {
         }
         switch entry.kind {
         case .file:
-            let descriptor = try create(path) { () throws(SystemError) in
-                try OwnedDescriptor.open(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: entry.mode & 0o777).release()
-            }
-            file = OpenFile(descriptor: descriptor, entry: entry)
+            try create(entry, path, target)
         case .directory: try makeDirectory(entry, path, target)
-        case .symbolicLink:
-            _ = try create(path) { () throws(SystemError) in
-                try FileSystem.makeSymbolicLink(target, to: CPath(entry.linkTarget))
-                return 0
-            }
-            try FileSystem.changeOwner(target, user: entry.userID, group: entry.groupID)
-            try finish(entry, target)
         case .hardLink: try makeHardLink(entry, path, target)
-        case .characterDevice, .blockDevice, .fifo:
-            let type =
-                switch entry.kind {
-                case .characterDevice: FileType.characterDevice
-                case .blockDevice: FileType.blockDevice
-                default: FileType.fifo
-                }
-            _ = try create(path) { () throws(SystemError) in
-                try FileSystem.makeNode(target, mode: type | entry.mode & 0o777, major: entry.deviceMajor, minor: entry.deviceMinor)
-                return 0
-            }
+        case .symbolicLink, .characterDevice, .blockDevice, .fifo:
+            try create(entry, path, target)
             try FileSystem.changeOwner(target, user: entry.userID, group: entry.groupID)
-            try FileSystem.changeMode(target, entry.mode)
-            try finish(entry, target)
+            if entry.kind != .symbolicLink { try FileSystem.changeMode(target, entry.mode) }
+            try setAttributes(entry, target)
+            try FileSystem.setTime(target, seconds: entry.modified.seconds, nanoseconds: entry.modified.nanoseconds)
         }
+    }
+
+    /// The member's name, as the call for its kind makes it; a file stays open.
+    private mutating func createOnce(_ entry: ArchiveEntry, _ target: CPath) throws(SystemError) {
+        let mode = entry.mode & 0o777
+        let type: UInt32
+        switch entry.kind {
+        case .file:
+            file = OpenFile(try OwnedDescriptor.open(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode), entry)
+            return
+        case .directory: return try FileSystem.makeDirectory(target, mode: mode)
+        case .symbolicLink: return try FileSystem.makeSymbolicLink(target, to: CPath(entry.linkTarget))
+        case .hardLink: return try FileSystem.makeHardLink(target, to: CPath(EntryPath(entry.linkTarget)?.bytes ?? []))
+        case .characterDevice: type = FileType.characterDevice
+        case .blockDevice: type = FileType.blockDevice
+        case .fifo: type = FileType.fifo
+        }
+        try FileSystem.makeNode(target, mode: type | mode, major: entry.deviceMajor, minor: entry.deviceMinor)
     }
 
     private mutating func makeDirectory(_ entry: ArchiveEntry, _ path: EntryPath, _ target: CPath) throws(SystemError) {
         let existing = path.isRoot ? true : (try? FileStatus(of: target, followingLinks: false))?.isDirectory == true
-        if !existing {
-            _ = try create(path) { () throws(SystemError) in
-                try FileSystem.makeDirectory(target, mode: entry.mode & 0o777)
-                return 0
-            }
-        }
+        if !existing { try create(entry, path, target) }
         try FileSystem.changeOwner(target, user: entry.userID, group: entry.groupID)
         try FileSystem.changeMode(target, entry.mode)
         try setAttributes(entry, target)
@@ -111,16 +109,7 @@ struct TreeWriter: ~Copyable {
             let old = try FileStatus(of: sourcePath, followingLinks: false)
             if new.inode == old.inode && new.device == old.device { return }
         }
-        _ = try create(path) { () throws(SystemError) in
-            try FileSystem.makeHardLink(target, to: sourcePath)
-            return 0
-        }
-    }
-
-    /// Owner before mode, because chown(2) clears set-id bits; both before attributes, because it clears file capabilities too; time last.
-    private func finish(_ entry: ArchiveEntry, _ path: CPath) throws(SystemError) {
-        try setAttributes(entry, path)
-        try FileSystem.setTime(path, seconds: entry.modified.seconds, nanoseconds: entry.modified.nanoseconds)
+        try create(entry, path, target)
     }
 
     private func setAttributes(_ entry: ArchiveEntry, _ path: CPath) throws(SystemError) {
@@ -132,16 +121,16 @@ struct TreeWriter: ~Copyable {
         }
     }
 
-    /// Calls `body`; where something is in the way, or the parents are missing, sees to that and calls it again.
-    private mutating func create(_ path: EntryPath, _ body: () throws(SystemError) -> Int32) throws(SystemError) -> Int32 {
-        do { return try body() } catch {
+    /// Where something is in the way, or the parents are missing, sees to that and tries again.
+    private mutating func create(_ entry: ArchiveEntry, _ path: EntryPath, _ target: CPath) throws(SystemError) {
+        do { return try createOnce(entry, target) } catch {
             switch error {
-            case .exists, .isDirectory: try Tree.remove(CPath(path.bytes))
+            case .exists, .isDirectory: try Tree.remove(target)
             case .notFound: try makeParents(path)
             default: throw error
             }
         }
-        return try body()
+        try createOnce(entry, target)
     }
 
     private mutating func makeParents(_ path: EntryPath) throws(SystemError) {
@@ -163,7 +152,7 @@ struct TreeWriter: ~Copyable {
 
     /// The next bytes of the file that `begin` opened, in the archive's order.
     mutating func write(_ bytes: [UInt8], _ range: Range<Int>) throws(Failure) {
-        guard var open = file else { return }
+        guard let open = file else { return }
         var done = range.lowerBound
         do throws(SystemError) {
             while done < range.upperBound {
@@ -174,29 +163,29 @@ struct TreeWriter: ~Copyable {
                         open.segmentDone = 0
                     }
                     let segment = segments[open.segment]
-                    if open.segmentDone == 0 { try FileSystem.seek(open.descriptor, to: segment.offset) }
+                    if open.segmentDone == 0 { try FileSystem.seek(open.descriptor.raw, to: segment.offset) }
                     end = min(end, done + Int(min(segment.length - open.segmentDone, UInt64(Int32.max))))
                 }
-                let count = try InputOutput.write(open.descriptor, bytes, done..<end)
+                let count = try InputOutput.write(open.descriptor.raw, bytes, done..<end)
                 done += count
                 open.segmentDone += UInt64(count)
             }
         } catch { throw failure(error, open.entry.path) }
-        file = open
     }
 
     /// All bytes of the file are there: sets what writing would change.
     mutating func endFile() throws(Failure) {
         guard let open = file else { return }
         file = nil
-        let descriptor = OwnedDescriptor(owning: open.descriptor)
         let entry = open.entry
+        let descriptor = open.descriptor.raw
         do throws(SystemError) {
-            if entry.segments != nil { try FileSystem.truncate(descriptor.raw, to: entry.size) }
-            try FileSystem.changeOwner(descriptor.raw, user: entry.userID, group: entry.groupID)
-            if entry.mode & 0o7000 != 0 { try FileSystem.changeMode(descriptor.raw, entry.mode) }
+            // Owner before mode, because chown(2) clears set-id bits; both before attributes, because it clears file capabilities too; time last.
+            if entry.segments != nil { try FileSystem.truncate(descriptor, to: entry.size) }
+            try FileSystem.changeOwner(descriptor, user: entry.userID, group: entry.groupID)
+            if entry.mode & 0o7000 != 0 { try FileSystem.changeMode(descriptor, entry.mode) }
             if !entry.attributes.isEmpty, let path = EntryPath(entry.path) { try setAttributes(entry, CPath(path.bytes)) }
-            try FileSystem.setTime(descriptor.raw, seconds: entry.modified.seconds, nanoseconds: entry.modified.nanoseconds)
+            try FileSystem.setTime(descriptor, seconds: entry.modified.seconds, nanoseconds: entry.modified.nanoseconds)
         } catch { throw failure(error, entry.path) }
     }
 

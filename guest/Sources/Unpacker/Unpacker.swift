@@ -79,7 +79,7 @@ public enum Unpacker {
     /// mkdir -p: every missing directory with mode 0755, through whatever links are there.
     public static func makeDirectories(_ path: [UInt8]) throws(SystemError) {
         var prefix: [UInt8] = []
-        for component in path.split(separator: 0x2F) {
+        for component in fields(of: path[...], separatedBy: 0x2F) where !component.isEmpty {
             prefix += [0x2F] + component
             do { try FileSystem.makeDirectory(CPath(prefix), mode: 0o755) } catch { if error != .exists { throw error } }
         }

@@ -27,8 +27,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/sha.h>
+#include <nettle/sha2.h>
 #include <zlib.h>
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
@@ -91,6 +90,24 @@ static inline int guest_epoll_wait(int epoll, struct guest_event *found, int cou
         found[index].events = events[index].events;
     }
     return number;
+}
+
+// musl's own wrappers tell all threads, of which there are none: these are the bare calls.
+static inline int guest_setgroups(size_t count, const gid_t *groups) { return (int)syscall(SYS_setgroups, count, groups); }
+static inline int guest_setresgid(gid_t group) { return (int)syscall(SYS_setresgid, group, group, group); }
+static inline int guest_setresuid(uid_t user) { return (int)syscall(SYS_setresuid, user, user, user); }
+static inline int guest_setrlimit(unsigned resource, uint64_t soft, uint64_t hard) {
+    uint64_t limit[2] = {soft, hard};
+    return (int)syscall(SYS_setrlimit, resource, limit);
+}
+
+// The same for these, whose wrappers are ready for kernels and times that x86-64 doesn't have.
+static inline int guest_stat(const char *path, struct stat *status, int flags) {
+    return (int)syscall(SYS_newfstatat, AT_FDCWD, path, status, flags);
+}
+static inline int guest_set_time(int fd, const char *path, int64_t seconds, int64_t nanoseconds) {
+    int64_t times[4] = {seconds, nanoseconds, seconds, nanoseconds};
+    return (int)syscall(SYS_utimensat, fd, path, times, path ? AT_SYMLINK_NOFOLLOW : 0);
 }
 
 // MARK: Sockets
@@ -221,7 +238,7 @@ static inline int guest_zstd_error(size_t result) { return (int)(0 - result); }
 static const int GUEST_ZSTD_WINDOW_TOO_LARGE = ZSTD_error_frameParameter_windowTooLarge;
 static const int GUEST_ZSTD_NO_MEMORY = ZSTD_error_memory_allocation;
 
-// Fills OPENSSL_ia32cap_P from CPUID, so that SHA-256 uses what the processor has. Left out until needed: CPUID is a trip to the hypervisor each time.
-void OPENSSL_cpuid_setup(void);
+// Lets SHA-256 use the processor's instructions for it, where it has them. Left out until needed: CPUID is a trip to the hypervisor each time.
+void guest_use_sha_extensions(void);
 
 static const int GUEST_O_DIRECT = 040000;
