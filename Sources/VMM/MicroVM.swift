@@ -16,6 +16,7 @@ public final class MicroVM {
     private let machine: VirtualMachine
     private let devices: DeviceSet
     private let vcpus: [VCPU]
+    private let entry: GuestAddress
     private let configuration: MachineConfiguration
 
     /// Builds the machine. Everything that can fail for a reason the user can change fails here.
@@ -41,8 +42,7 @@ public final class MicroVM {
         timeline.mark(.memoryMapped)
 
         vcpus = try MicroVM.createVCPUs(Int(configuration.cpus), kvm: kvm, machine: machine)
-        try MicroVM.requireRealVirtualisation(vcpus[0], memory: memory)
-        try BootState.apply(to: vcpus[0], entry: kernel.entry)
+        entry = kernel.entry
     }
 
     // MARK: Steps
@@ -90,15 +90,6 @@ public final class MicroVM {
         return vcpus
     }
 
-    private static func requireRealVirtualisation(_ vcpu: VCPU, memory: GuestMemory) throws {
-        switch try HostProbe.run(on: vcpu, memory: memory) {
-        case .good: return
-        case .slow(let nanoseconds):
-            throw VMMError.unsuitableHost("it took \(nanoseconds / 1000) µs for a few thousand kernel-mode instructions")
-        case .failed(let why): throw VMMError.unsuitableHost(why)
-        }
-    }
-
     // MARK: Connections
 
     /// The first connection of the guest to `port` on the host gets `socket`, a connected non-blocking Unix stream socket.
@@ -118,8 +109,7 @@ public final class MicroVM {
         let (ports, registers) = try buses()
         for vcpu in vcpus {
             let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
-            if vcpu.id == 0 { timeline.mark(.firstInstruction) }
-            try thread.start()
+            try thread.start(at: vcpu.id == 0 ? entry : nil)
         }
     }
 
@@ -147,6 +137,7 @@ public final class MicroVM {
     public func explain(_ reason: MachineEnd?) -> String {
         switch reason {
         case .fault(let report): return report.description
+        case .unsuitableHost(let why): return "\(VMMError.unsuitableHost(why))"
         case .kvm(let error): return "\(error)"
         case .reset, nil:
             if let panic = kernelLog.panic {

@@ -64,7 +64,8 @@ public final class Timeline: Sendable {
 
     public var recorded: [Entry] { entries.withLock { $0 } }
 
-    /// One JSON object: `{"unit": "ns", "phases": [{"phase", "at", "since_previous", "vm_exits"}, …]}`, times relative to `launched`.
+    /// One JSON object: `{"unit": "ns", "launched": …, "phases": [{"phase", "at", "since_previous", "vm_exits"}, …]}`. `launched` is of CLOCK_MONOTONIC, all
+    /// other times are relative to it.
     public var json: String {
         let all = recorded.sorted { $0.nanoseconds < $1.nanoseconds }
         let zero = all.first?.nanoseconds ?? 0
@@ -76,6 +77,6 @@ public final class Timeline: Sendable {
                     + "\"since_previous\": \(entry.nanoseconds - previous), \"vm_exits\": \(entry.exits)}")
             previous = entry.nanoseconds
         }
-        return "{\n  \"unit\": \"ns\",\n  \"phases\": [\n" + lines.joined(separator: ",\n") + "\n  ]\n}\n"
+        return "{\n  \"unit\": \"ns\",\n  \"launched\": \(zero),\n  \"phases\": [\n" + lines.joined(separator: ",\n") + "\n  ]\n}\n"
     }
 }
