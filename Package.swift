@@ -65,6 +65,9 @@ let package = Package(
 
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["VMM"]),
+        // Runs build/bin/swiftlet on a machine that can: scripts/test.
+        .target(name: "CTestProcess", path: "Tests/CTestProcess"),
+        tests("VMTests", ["CTestProcess"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]
