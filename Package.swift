@@ -68,6 +68,9 @@ let package = Package(
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),
+        .target(name: "ImageFixtures", dependencies: [crypto], path: "Tests/ImageFixtures"),
+        tests("OCITests", ["OCI"]),
+        tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]

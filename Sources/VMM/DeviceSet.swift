@@ -67,7 +67,7 @@ final class DeviceSet {
         var words = ["reboot=k", "panic=-1", "noreplace-smp", "tsc=reliable", "no_timer_check", "8250.nr_uarts=0"]
         words += level == .debug ? ["loglevel=7"] : ["quiet", "loglevel=3"]
         words += hasConsole ? ["console=hvc0"] : []
-        words += ["earlyprintk=serial,0x3f8,115200,keep"]
+        words += [hasConsole ? "earlyprintk=serial,0x3f8,115200" : "earlyprintk=serial,0x3f8,115200,keep"]
         for slot in slots {
             words.append("virtio_mmio.device=4K@0x\(String(slot.address, radix: 16)):\(slot.line)")
         }

@@ -1,0 +1,320 @@
+// The guest's PID 1: one thread, one poller. Boot to hello; then what the host asks for.
+internal import AgentProtocol
+internal import CGuest
+internal import GuestSystem
+internal import Unpacker
+internal import Wire
+
+@_cdecl("main")
+public func agentMain() -> Int32 {
+    let timeline = openTimeline()
+    InputOutput.writeByte(timeline, TimelineMark.initStarted.rawValue, at: Int64(AgentProtocol.timelinePort))
+    do throws(SystemError) {
+        let control = try Machine.connect(toHostPort: AgentProtocol.controlPort, blocking: true)
+        let agent = try Agent(control: control.take(), timeline: timeline)
+        agent.run()
+    } catch { Machine.fail("the host can't be reached over vsock: \(error)") }
+}
+
+/// Descriptors 0 to 2 may be closed when the kernel found no console; nothing else must get these numbers.
+private func openTimeline() -> Int32 {
+    try? FileSystem.makeNode("/null", mode: FileType.characterDevice | 0o600, major: 1, minor: 3)
+    while let null = try? OwnedDescriptor.open("/null", O_RDWR) {
+        if null.raw > 2 { break }
+        _ = null.release()
+    }
+    try? FileSystem.makeNode("/port", mode: FileType.characterDevice | 0o600, major: 1, minor: 4)
+    guard let port = try? OwnedDescriptor.open("/port", O_WRONLY) else { return -1 }
+    return port.release()
+}
+
+final class Agent {
+    /// What a token of the poller stands for.
+    private enum Source {
+        case control
+        case childSignal
+        case unpacking(Container)
+        case starting(ContainerProcess)
+        case stream(Endpoint)
+    }
+
+    private let poller: Poller
+    private let control: OwnedDescriptor
+    private let childSignal: OwnedDescriptor
+    private let timeline: Int32
+    private var reader = FrameReader()
+    private var sources: [Source?] = []
+    private var containers: [Container] = []
+    private var processes: [ContainerProcess] = []
+    private var isPrepared = false
+
+    init(control: consuming OwnedDescriptor, timeline: Int32) throws(SystemError) {
+        poller = try Poller()
+        childSignal = try Processes.childSignal()
+        self.control = control
+        self.timeline = timeline
+        try watch(self.control.raw, .control)
+        try watch(childSignal.raw, .childSignal)
+    }
+
+    func run() -> Never {
+        mark(.connected)
+        send(.hello(version: AgentProtocol.version))
+        var isBusy = false
+        while true {
+            for event in poller.wait(blocking: !isBusy) { handle(event) }
+            isBusy = pumpStreams()
+            finishProcesses()
+        }
+    }
+
+    private func mark(_ mark: TimelineMark) { InputOutput.writeByte(timeline, mark.rawValue, at: Int64(AgentProtocol.timelinePort)) }
+
+    private func send(_ message: AgentMessage) {
+        do { try InputOutput.writeAll(control.raw, message.frame.bytes) } catch { Machine.fail("the host's connection is gone: \(error)") }
+    }
+
+    private func report(_ failure: Failure) { report(failure.kind, failure.text.bytes) }
+
+    private func report(_ kind: FailureKind, _ text: [UInt8]) {
+        send(.failed(kind: kind, text: Text(bytes: text.filter { $0 != 0 }) ?? "unknown"))
+    }
+
+    // MARK: The poller
+
+    private func watch(_ descriptor: Int32, _ source: Source, edgeTriggered: Bool = false) throws(SystemError) {
+        var token = 0
+        while token < sources.count, sources[token] != nil { token += 1 }
+        try poller.add(descriptor, token: UInt64(token), edgeTriggered: edgeTriggered)
+        if token == sources.count { sources.append(source) } else { sources[token] = source }
+    }
+
+    private func forget(_ descriptor: Int32, where isIt: (Source) -> Bool) {
+        poller.remove(descriptor)
+        for token in 0..<sources.count {
+            if let source = sources[token], isIt(source) { sources[token] = nil }
+        }
+    }
+
+    private func handle(_ event: PollEvent) {
+        guard let source = sources[Int(event.token)] else { return }
+        switch source {
+        case .control: readControl()
+        case .childSignal: reapChildren()
+        case .unpacking(let container): unpackingReported(container)
+        case .starting(let process): startReported(process)
+        case .stream(let endpoint): endpoint.note(event)
+        }
+    }
+
+    private func readControl() {
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        guard let count = try? InputOutput.read(control.raw, into: &buffer, count: buffer.count), count > 0 else { Machine.reset() }
+        reader.append(buffer[..<count])
+        do throws(WireError) {
+            while let frame = try reader.next() { handle(try HostMessage(frame)) }
+        } catch { Machine.fail("the host sent a message that this agent does not know") }
+    }
+
+    private func handle(_ message: HostMessage) {
+        switch message {
+        case .createContainer(let spec):
+            do { try create(spec) } catch { report(error) }
+        case .startProcess(let spec):
+            do { try start(spec) } catch { report(error) }
+        case .signal(let number, let signal):
+            // One that has ended takes no signals; its exit is on its way.
+            for process in processes where process.number == number {
+                if case .ended = process.state { continue }
+                try? Processes.signal(process.pid, signal)
+            }
+        case .resize(let number, let size):
+            for process in processes where process.number == number {
+                if let terminal = process.terminal { Terminal.resize(terminal.descriptor.raw, rows: size.rows, columns: size.columns) }
+            }
+        case .shutDown: Machine.reset()
+        }
+    }
+
+    // MARK: Containers
+
+    private func create(_ spec: ContainerSpec) throws(Failure) {
+        guard !containers.contains(where: { $0.spec.container == spec.container }) else {
+            throw Failure(.agent, "container \(Int(spec.container)) exists already")
+        }
+        if !isPrepared {
+            try RootFileSystem.prepareMachine()
+            Machine.bringLoopbackUp()
+            isPrepared = true
+        }
+        try RootFileSystem.mount(spec)
+        do throws(SystemError) {
+            let container = try OwnedDescriptor.packetPair().use { (ours, theirs) throws(SystemError) in
+                let worker = try Processes.fork()
+                if worker == 0 {
+                    // Nothing of other containers may stay open in a child that takes its time.
+                    try? theirs.duplicate(to: 3)
+                    Processes.closeDescriptors(from: 4)
+                    RootFileSystem.fill(spec, report: 3)
+                }
+                return Container(spec, worker: worker, report: ours)
+            }
+            containers.append(container)
+            try watch(container.report.raw, .unpacking(container))
+        } catch { throw Failure(.agent, "the guest can't start a child process: \(error)") }
+    }
+
+    /// The child's failure, or its end.
+    private func unpackingReported(_ container: Container) {
+        guard case .unpacking(let worker, let waiting) = container.state else { return }
+        let packet = (try? InputOutput.receive(container.report.raw, atMost: Report.lengthLimit))?.bytes ?? []
+        forget(container.report.raw) { if case .unpacking(let other) = $0 { other === container } else { false } }
+        let status = container.workerStatus ?? Processes.wait(worker)
+        if let failure = Report.failure(packet) {
+            report(failure.kind, failure.text)
+        } else if status == .exited(0) {
+            mark(.rootReady)
+            container.state = .ready
+            send(.containerReady(container: container.spec.container))
+        } else {
+            report(unpackerDied(status))
+        }
+        if case .unpacking = container.state {
+            container.state = .ended
+            containers.removeAll { $0 === container }
+            try? FileSystem.unmount(container.root)
+        }
+        for process in waiting { do { try start(process) } catch { report(error) } }
+    }
+
+    private func unpackerDied(_ status: ChildStatus?) -> Failure {
+        // SIGKILL comes from nobody but the kernel, short of memory.
+        status == .signalled(9)
+            ? Failure(.outOfMemory, "the guest's memory is too small to unpack the image; use a larger --memory")
+            : Failure(.agent, "the guest's unpacker crashed; this is a bug in swiftlet, or a malicious image")
+    }
+
+    // MARK: Processes
+
+    private func start(_ spec: ProcessSpec) throws(Failure) {
+        guard let container = containers.first(where: { $0.spec.container == spec.container }) else {
+            throw Failure(.agent, "there is no container \(Int(spec.container))")
+        }
+        switch container.state {
+        case .unpacking(let worker, let waiting): container.state = .unpacking(worker: worker, waiting: waiting + [spec])
+        case .ready: try start(spec, in: container, joining: nil)
+        case .running(let pid): try start(spec, in: container, joining: pid)
+        case .ended: throw Failure(.agent, "container \(Int(spec.container)) has ended")
+        }
+    }
+
+    private func start(_ spec: ProcessSpec, in container: Container, joining pid: Int32?) throws(Failure) {
+        do throws(SystemError) {
+            let ends = try ChildEnds(spec.streams)
+            let process = try OwnedDescriptor.packetPair().use { (ours, theirs) throws(SystemError) in
+                let launch = Launch(
+                    container: container.spec, process: spec, joins: pid, input: ends.input, output: ends.output, error: ends.error,
+                    report: theirs.raw, timeline: timeline)
+                let child = if let pid { try Processes.fork(joiningProcessesOf: pid) } else { try Processes.fork(into: Launch.namespaces) }
+                if child == 0 { launch.run() }
+                return ContainerProcess(spec, in: container, pid: child, isFirst: pid == nil, report: ours, streams: ends.ours)
+            }
+            ends.closeTheirs()
+            if pid == nil { container.state = .running(pid: process.pid) }
+            processes.append(process)
+            try watch(process.report.raw, .starting(process))
+            for endpoint in process.endpoints { try watch(endpoint.descriptor.raw, .stream(endpoint), edgeTriggered: true) }
+        } catch { throw Failure(.agent, "the guest can't start a process: \(error)") }
+    }
+
+    private func startReported(_ process: ContainerProcess) {
+        if let packet = try? InputOutput.receive(process.report.raw, atMost: Report.lengthLimit), !packet.bytes.isEmpty {
+            if let failure = Report.failure(packet.bytes) { process.failure = failure }
+            if packet.bytes[0] == ReportTag.terminal, packet.descriptor >= 0 { connectTerminal(process, OwnedDescriptor(owning: packet.descriptor)) }
+            return
+        }
+        forget(process.report.raw) { if case .starting(let other) = $0 { other === process } else { false } }
+        if process.failure == nil {
+            if case .starting = process.state { process.state = .running }
+            send(.processStarted(process: process.number, pid: UInt32(process.pid)))
+        }
+    }
+
+    /// The master joins the connection that `ChildEnds` opened for it.
+    private func connectTerminal(_ process: ContainerProcess, _ master: consuming OwnedDescriptor) {
+        guard let host = process.endpoints.first else { return }
+        let terminal = Endpoint(master, isSocket: false)
+        process.terminal = terminal
+        process.endpoints.append(terminal)
+        process.input = Relay(from: host, to: terminal)
+        process.outputs = [Relay(from: terminal, to: host)]
+        try? watch(terminal.descriptor.raw, .stream(terminal), edgeTriggered: true)
+    }
+
+    private func reapChildren() {
+        Processes.drain(childSignal.raw)
+        while let (pid, status) = Processes.reap() {
+            for container in containers { if case .unpacking(pid, _) = container.state { container.workerStatus = status } }
+            for process in processes where process.pid == pid {
+                process.state = .ended(status)
+                for output in process.outputs { output.endsWhenEmpty = true }
+            }
+        }
+    }
+
+    // MARK: Streams
+
+    private func pumpStreams() -> Bool {
+        var isBusy = false
+        for process in processes {
+            if let input = process.input {
+                if input.pump() { isBusy = true }
+                if input.isDone {
+                    process.input = nil
+                    // The end of a pipe is closed with its endpoint; a terminal has no half to close.
+                    if process.terminal == nil { close(input, of: process) }
+                }
+            }
+            for output in process.outputs where !output.isDone {
+                if output.pump() { isBusy = true }
+                if output.isDone, process.terminal == nil { close(output, of: process) }
+            }
+        }
+        return isBusy
+    }
+
+    private func close(_ relay: Relay, of process: ContainerProcess) {
+        for endpoint in relay.endpoints { forget(endpoint) }
+        process.endpoints.removeAll { endpoint in relay.endpoints.contains { $0 === endpoint } }
+    }
+
+    private func forget(_ endpoint: Endpoint) {
+        forget(endpoint.descriptor.raw) { if case .stream(let other) = $0 { other === endpoint } else { false } }
+    }
+
+    /// Reports processes that have ended and whose output is with the host.
+    private func finishProcesses() {
+        for process in processes {
+            guard case .ended(let status) = process.state, !process.outputs.contains(where: { !$0.isDone }) else { continue }
+            // The report's end may come after the child's.
+            while case .some = sources.first(where: { if case .starting(let other) = $0 { other === process } else { false } }) { startReported(process) }
+            for endpoint in process.endpoints { forget(endpoint) }
+            process.endpoints = []
+            process.input = nil
+            process.outputs = []
+            processes.removeAll { $0 === process }
+            if process.isFirst {
+                process.container.state = .ended
+                mark(.processExited)
+            }
+            if let failure = process.failure {
+                report(failure.kind, failure.text)
+                continue
+            }
+            switch status {
+            case .exited(let code): send(.processExited(process: process.number, status: .exited(code)))
+            case .signalled(let number): send(.processExited(process: process.number, status: .signalled(number)))
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// What the agent knows about containers and their processes.
+internal import AgentProtocol
+internal import GuestSystem
+
+/// A container from `createContainer` on.
+final class Container {
+    enum State {
+        /// A child is unpacking; requests for processes wait.
+        case unpacking(worker: Int32, waiting: [ProcessSpec])
+        case ready
+        /// Its first process runs, or has run: `pid` names its namespaces.
+        case running(pid: Int32)
+        case ended
+    }
+
+    let spec: ContainerSpec
+    var state: State
+    /// How the unpacking child ended, if that is known before its report was read.
+    var workerStatus: ChildStatus?
+    /// What the unpacking child reported.
+    let report: OwnedDescriptor
+
+    init(_ spec: ContainerSpec, worker: Int32, report: consuming OwnedDescriptor) {
+        self.spec = spec
+        self.report = report
+        state = .unpacking(worker: worker, waiting: [])
+    }
+
+    /// Where its root file system is mounted, in the agent's own tree.
+    var root: CPath { Container.root(spec.container) }
+
+    static func root(_ container: UInt32) -> CPath { "/containers/\(Int(container))" }
+}
+
+/// A process from `startProcess` until its exit has been reported.
+final class ContainerProcess {
+    enum State {
+        /// The child prepares itself; it reports failures, and its success by the end of its report.
+        case starting
+        case running
+        /// Its output is still on its way.
+        case ended(ChildStatus)
+    }
+
+    let number: UInt32
+    let container: Container
+    let pid: Int32
+    let isFirst: Bool
+    let report: OwnedDescriptor
+    var state = State.starting
+    var failure: (kind: FailureKind, text: [UInt8])?
+    var input: Relay?
+    var outputs: [Relay] = []
+    var endpoints: [Endpoint]
+    /// With a terminal: its master, once the child has opened it; resizes go there.
+    var terminal: Endpoint?
+
+    init(
+        _ spec: ProcessSpec, in container: Container, pid: Int32, isFirst: Bool, report: consuming OwnedDescriptor, streams: StreamEnds
+    ) {
+        number = spec.process
+        self.container = container
+        self.pid = pid
+        self.isFirst = isFirst
+        self.report = report
+        input = streams.input
+        outputs = streams.outputs
+        endpoints = streams.endpoints
+    }
+}
+
+/// The agent's ends of a process's streams.
+struct StreamEnds {
+    var input: Relay?
+    var outputs: [Relay] = []
+    var endpoints: [Endpoint] = []
+}

@@ -1,0 +1,135 @@
+// From clone(2) to execve(2): what the child does to become a container's process.
+internal import AgentProtocol
+internal import CGuest
+internal import GuestSystem
+internal import Unpacker
+internal import Wire
+
+/// Everything that the child needs, prepared before it exists.
+struct Launch {
+    let container: ContainerSpec
+    let process: ProcessSpec
+    /// The container's first process makes the container's surroundings; `namespaces` of another one are those of the process with this id.
+    let joins: Int32?
+    /// The child's ends of its pipes; -1: /dev/null.
+    let input: Int32
+    let output: Int32
+    let error: Int32
+    let report: Int32
+    let timeline: Int32
+
+    static let namespaces: NamespaceFlags = [.process, .mount, .hostName, .interprocess, .cgroup]
+
+    /// In the child. Never returns.
+    func run() -> Never {
+        do throws(Failure) {
+            try prepare()
+        } catch { Report.send(error, on: report) }
+        Processes.exit(125)
+    }
+
+    private func prepare() throws(Failure) {
+        Processes.resetSignals()
+        Processes.startSession()
+        if let joins {
+            do { try Processes.join([.mount, .hostName, .interprocess, .cgroup], of: joins) } catch {
+                throw Failure(.agent, "the container's namespaces can't be joined: \(error)")
+            }
+        } else {
+            try enterRoot()
+            try Mounts.setUp(container)
+            do { try Processes.setHostName(container.hostname.bytes) } catch {
+                throw Failure(.configuration, "the host name '\(name: container.hostname.bytes)' can't be set: \(error)")
+            }
+        }
+        umask(0o022)
+        try enterWorkingDirectory()
+        let identity = try Identity(resolving: process.user.bytes)
+        try connectStreams(identity)
+        if joins == nil { try Mounts.restrict(container) }
+        try limit()
+
+        var environment = process.environment.map { $0.bytes }
+        let home: StaticString = "HOME="
+        if !environment.contains(where: { $0.starts(with: Array(home)) && $0.count > 5 }) {
+            environment.removeAll { $0.starts(with: Array(home)) }
+            environment.append(Array(home) + identity.home)
+        }
+        let arguments = process.arguments.map { $0.bytes }
+        guard let name = arguments.first else { throw Failure(.configuration, "no command was given, and the image has none") }
+        try become(identity)
+        let path = try Command.find(name, environment: environment)
+        InputOutput.writeByte(timeline, TimelineMark.processExecuted.rawValue, at: Int64(AgentProtocol.timelinePort))
+        throw Command.failure(name, Processes.execute(path, arguments: arguments, environment: environment))
+    }
+
+    /// The container's root becomes this mount namespace's, and the agent's tree goes out of sight.
+    private func enterRoot() throws(Failure) {
+        do throws(SystemError) {
+            try FileSystem.changeDirectory(Container.root(container.container))
+            try FileSystem.pivotRoot(".", ".")
+            try FileSystem.unmount(".")
+            try FileSystem.changeDirectory("/")
+        } catch { throw Failure(.agent, "the container's root file system can't be entered: \(error)") }
+    }
+
+    /// As root, before the root file system may become read-only.
+    private func enterWorkingDirectory() throws(Failure) {
+        let path = process.workingDirectory.bytes
+        if path.isEmpty { return }
+        guard path.first == 0x2F else { throw Failure(.configuration, "the working directory '\(name: path)' is not an absolute path") }
+        do throws(SystemError) {
+            do { try FileSystem.changeDirectory(CPath(path)) } catch {
+                guard error == .notFound else { throw error }
+                try Unpacker.makeDirectories(path)
+                try FileSystem.changeDirectory(CPath(path))
+            }
+        } catch { throw Failure(.configuration, "the working directory '\(name: path)' can't be entered: \(error)") }
+    }
+
+    private func connectStreams(_ identity: Identity) throws(Failure) {
+        do throws(SystemError) {
+            if case .terminal(_, let size) = process.streams {
+                let master = try Terminal.openMaster()
+                let peer = try Terminal.openPeer(of: master.raw)
+                Terminal.resize(master.raw, rows: size.rows, columns: size.columns)
+                try FileSystem.changeOwner(peer.raw, user: identity.user, group: 5)
+                if joins == nil { try Mounts.bindConsole(terminal: try Terminal.number(of: master.raw)) }
+                try InputOutput.send(report, [ReportTag.terminal], descriptor: master.raw)
+                Terminal.makeControlling(peer.raw)
+                for number in Int32(0)...2 { try peer.duplicate(to: number) }
+                return
+            }
+            var number: Int32 = 0
+            for end in [input, output, error] {
+                if end >= 0 {
+                    // /proc/self/fd/N opens a pipe anew, with the checks of open(2): it must belong to the process's user.
+                    try FileSystem.changeOwner(end, user: identity.user, group: identity.group)
+                    let descriptor = OwnedDescriptor(owning: end)
+                    try descriptor.duplicate(to: number)
+                } else {
+                    try OwnedDescriptor.open("/dev/null", O_RDWR).duplicate(to: number)
+                }
+                number += 1
+            }
+        } catch { throw Failure(.agent, "the process's streams can't be set up: \(error)") }
+    }
+
+    private func limit() throws(Failure) {
+        for limit in process.limits {
+            do { try Processes.setLimit(limit.resource, soft: limit.soft, hard: limit.hard) } catch {
+                throw Failure(.configuration, "resource limit \(Int(limit.resource)) can't be set: \(error)")
+            }
+        }
+    }
+
+    /// Bounding set first, which needs a capability that goes with the user; then the user, whose change from root clears the rest; then, for root, what is kept.
+    private func become(_ identity: Identity) throws(Failure) {
+        do throws(SystemError) {
+            try Processes.boundCapabilities(process.capabilities)
+            try Processes.become(user: identity.user, group: identity.group, groups: identity.groups)
+            if identity.user == 0 { try Processes.setCapabilities(process.capabilities) }
+            if process.noNewPrivileges { try Processes.forbidNewPrivileges() }
+        } catch { throw Failure(.agent, "the process can't become user \(Int(identity.user)): \(error)") }
+    }
+}

@@ -1,0 +1,142 @@
+// Names in file systems. All paths are taken relative to the process's root and working directory, as the system calls do.
+internal import CGuest
+
+/// The file type's part of a mode (inode(7)).
+public enum FileType {
+    public static let mask: UInt32 = 0o170000
+    public static let regular: UInt32 = 0o100000
+    public static let directory: UInt32 = 0o040000
+    public static let symbolicLink: UInt32 = 0o120000
+    public static let characterDevice: UInt32 = 0o020000
+    public static let blockDevice: UInt32 = 0o060000
+    public static let fifo: UInt32 = 0o010000
+}
+
+/// What stat(2) says.
+public struct FileStatus {
+    public let mode: UInt32
+    public let size: Int64
+    public let device: UInt64
+    public let inode: UInt64
+
+    public var isDirectory: Bool { mode & FileType.mask == FileType.directory }
+    public var isRegular: Bool { mode & FileType.mask == FileType.regular }
+    public var isSymbolicLink: Bool { mode & FileType.mask == FileType.symbolicLink }
+
+    public init(of path: CPath, followingLinks: Bool) throws(SystemError) {
+        var status = stat()
+        // SAFETY: the C string and the buffer outlive the call.
+        try systemCall { unsafe path.use { unsafe fstatat(AT_FDCWD, $0, &status, followingLinks ? 0 : AT_SYMLINK_NOFOLLOW) } }
+        mode = status.st_mode
+        size = Int64(status.st_size)
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+}
+
+public enum FileSystem {
+    // SAFETY of this whole type: every call borrows C strings and buffers that outlive it.
+
+    public static func makeDirectory(_ path: CPath, mode: UInt32) throws(SystemError) {
+        try systemCall { unsafe path.use { unsafe mkdir($0, mode) } }
+    }
+
+    public static func makeNode(_ path: CPath, mode: UInt32, major: UInt32 = 0, minor: UInt32 = 0) throws(SystemError) {
+        try systemCall { unsafe path.use { unsafe mknod($0, mode, guest_device(major, minor)) } }
+    }
+
+    public static func makeSymbolicLink(_ path: CPath, to target: CPath) throws(SystemError) {
+        try systemCall { unsafe path.use { path in unsafe target.use { unsafe symlink($0, path) } } }
+    }
+
+    /// Links `path` to what `target` names, even if that is a symbolic link.
+    public static func makeHardLink(_ path: CPath, to target: CPath) throws(SystemError) {
+        try systemCall { unsafe path.use { path in unsafe target.use { unsafe link($0, path) } } }
+    }
+
+    public static func remove(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe unlink($0) } } }
+
+    public static func removeDirectory(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe rmdir($0) } } }
+
+    public static func changeMode(_ path: CPath, _ mode: UInt32) throws(SystemError) { try systemCall { unsafe path.use { unsafe chmod($0, mode) } } }
+
+    public static func changeMode(_ descriptor: Int32, _ mode: UInt32) throws(SystemError) { try systemCall { fchmod(descriptor, mode) } }
+
+    /// Of a symbolic link itself, not of its target.
+    public static func changeOwner(_ path: CPath, user: UInt32, group: UInt32) throws(SystemError) {
+        try systemCall { unsafe path.use { unsafe lchown($0, user, group) } }
+    }
+
+    public static func changeOwner(_ descriptor: Int32, user: UInt32, group: UInt32) throws(SystemError) {
+        try systemCall { fchown(descriptor, user, group) }
+    }
+
+    /// Time of last modification (and of access); of a symbolic link itself.
+    public static func setTime(_ path: CPath, seconds: Int64, nanoseconds: UInt32) throws(SystemError) {
+        let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds))
+        let times = [time, time]
+        try systemCall { unsafe path.use { path in unsafe times.withUnsafeBufferPointer { unsafe utimensat(AT_FDCWD, path, $0.baseAddress, AT_SYMLINK_NOFOLLOW) } } }
+    }
+
+    public static func setTime(_ descriptor: Int32, seconds: Int64, nanoseconds: UInt32) throws(SystemError) {
+        let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds))
+        let times = [time, time]
+        try systemCall { unsafe times.withUnsafeBufferPointer { unsafe futimens(descriptor, $0.baseAddress) } }
+    }
+
+    /// Of a symbolic link itself.
+    public static func setAttribute(_ path: CPath, name: CPath, value: [UInt8]) throws(SystemError) {
+        try systemCall {
+            unsafe path.use { path in
+                unsafe name.use { name in unsafe value.withUnsafeBytes { unsafe lsetxattr(path, name, $0.baseAddress, $0.count, 0) } }
+            }
+        }
+    }
+
+    public static func seek(_ descriptor: Int32, to offset: UInt64) throws(SystemError) { try systemCall { lseek(descriptor, Int(offset), SEEK_SET) } }
+
+    public static func truncate(_ descriptor: Int32, to size: UInt64) throws(SystemError) { try systemCall { ftruncate(descriptor, Int(size)) } }
+
+    /// The names in a directory, without `.` and `..`.
+    public static func names(in path: CPath) throws(SystemError) -> [[UInt8]] {
+        let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        var names: [[UInt8]] = []
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        while true {
+            let count = try systemCall { unsafe buffer.withUnsafeMutableBytes { unsafe guest_getdents(directory.raw, $0.baseAddress, $0.count) } }
+            if count == 0 { return names }
+            var index = 0
+            // linux_dirent64: inode and offset, 8 bytes each, record length, 2 bytes, type, 1 byte, name up to its NUL.
+            while index + 19 < count {
+                let length = Int(buffer[index + 16]) | Int(buffer[index + 17]) << 8
+                let name = Array(buffer[(index + 19)..<(index + length)].prefix { $0 != 0 })
+                if name != [0x2E] && name != [0x2E, 0x2E] { names.append(name) }
+                index += length
+            }
+        }
+    }
+
+    public static func mount(
+        _ source: CPath, on target: CPath, type: CPath, flags: UInt = 0, data: CPath = ""
+    ) throws(SystemError) {
+        try systemCall {
+            unsafe source.use { source in
+                unsafe target.use { target in
+                    unsafe type.use { type in unsafe data.use { unsafe CGuest.mount(source, target, type, flags, $0) } }
+                }
+            }
+        }
+    }
+
+    /// Detached at once, even in use.
+    public static func unmount(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe umount2($0, MNT_DETACH) } } }
+
+    public static func changeDirectory(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe chdir($0) } } }
+
+    public static func changeRoot(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe chroot($0) } } }
+
+    /// Both may be the same directory: the old root is then stacked on it (pivot_root(2), "pivot_root(".", ".")").
+    public static func pivotRoot(_ root: CPath, _ old: CPath) throws(SystemError) {
+        try systemCall { unsafe root.use { root in unsafe old.use { unsafe guest_pivot_root(root, $0) } } }
+    }
+}

@@ -1,0 +1,145 @@
+// Processes: making, waiting, signalling, and what execve(2) starts from.
+internal import CGuest
+
+/// How a child ended.
+public enum ChildStatus: Equatable {
+    case exited(UInt8)
+    case signalled(UInt8)
+}
+
+/// Namespaces of clone(2).
+public struct NamespaceFlags: OptionSet, Sendable {
+    public let rawValue: UInt
+    public init(rawValue: UInt) { self.rawValue = rawValue }
+    public static let mount = NamespaceFlags(rawValue: 0x0002_0000)
+    public static let cgroup = NamespaceFlags(rawValue: 0x0200_0000)
+    public static let hostName = NamespaceFlags(rawValue: 0x0400_0000)
+    public static let interprocess = NamespaceFlags(rawValue: 0x0800_0000)
+    public static let process = NamespaceFlags(rawValue: 0x2000_0000)
+}
+
+public enum Processes {
+    /// fork(2), the child in new namespaces. 0 in the child, which must end with `exit` or `execute`.
+    public static func fork(into namespaces: NamespaceFlags = []) throws(SystemError) -> Int32 {
+        try systemCall { guest_clone(namespaces.rawValue | UInt(SIGCHLD)) }
+    }
+
+    /// fork(2), the child in the PID namespace of the process `pid` (setns(2): the caller itself stays where it is).
+    public static func fork(joiningProcessesOf pid: Int32) throws(SystemError) -> Int32 {
+        let own = OwnedDescriptor(owning: try systemCall { guest_pidfd_open(getpid()) })
+        try join(.process, of: pid)
+        let child = guest_clone(UInt(SIGCHLD))
+        if child == 0 { return 0 }
+        let error = SystemError.last
+        try systemCall { setns(own.raw, Int32(truncatingIfNeeded: NamespaceFlags.process.rawValue)) }
+        if child < 0 { throw error }
+        return child
+    }
+
+    /// Closes every descriptor from this number on.
+    public static func closeDescriptors(from number: Int32) { _ = guest_close_range(UInt32(number)) }
+
+    /// Takes the notifications out of a descriptor of `childSignal`.
+    public static func drain(_ descriptor: Int32) {
+        var buffer = [UInt8](repeating: 0, count: 1024)
+        while (try? InputOutput.read(descriptor, into: &buffer, count: buffer.count)) != nil {}
+    }
+
+    /// _exit(2).
+    public static func exit(_ code: Int32) -> Never { _exit(code) }
+
+    /// Any child that has ended (waitpid(2)); nil when none has.
+    public static func reap() -> (pid: Int32, status: ChildStatus)? {
+        var status: Int32 = 0
+        // SAFETY: writes one int.
+        let pid = unsafe waitpid(-1, &status, WNOHANG)
+        guard pid > 0 else { return nil }
+        let isExit = guest_exited(status) != 0
+        return (pid, isExit ? .exited(UInt8(truncatingIfNeeded: guest_exit_code(status))) : .signalled(UInt8(truncatingIfNeeded: guest_exit_signal(status))))
+    }
+
+    /// Waits for one child.
+    public static func wait(_ pid: Int32) -> ChildStatus? {
+        var status: Int32 = 0
+        // SAFETY: writes one int.
+        guard (try? systemCall { unsafe waitpid(pid, &status, 0) }) != nil else { return nil }
+        return guest_exited(status) != 0
+            ? .exited(UInt8(truncatingIfNeeded: guest_exit_code(status))) : .signalled(UInt8(truncatingIfNeeded: guest_exit_signal(status)))
+    }
+
+    public static func signal(_ pid: Int32, _ number: UInt8) throws(SystemError) { try systemCall { kill(pid, Int32(number)) } }
+
+    /// A descriptor that becomes readable when a child ends; SIGPIPE is ignored from now on.
+    public static func childSignal() throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try systemCall { guest_child_signal_descriptor() })
+    }
+
+    /// Signals as a new program expects them: all default, none blocked.
+    public static func resetSignals() { guest_reset_signals() }
+
+    public static func startSession() { _ = setsid() }
+
+    public static func setHostName(_ name: [UInt8]) throws(SystemError) {
+        // SAFETY: reads exactly the array's bytes.
+        try systemCall { unsafe name.withUnsafeBytes { unsafe sethostname($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count) } }
+    }
+
+    /// Joins the namespaces of the process `pid`.
+    public static func join(_ namespaces: NamespaceFlags, of pid: Int32) throws(SystemError) {
+        let descriptor = OwnedDescriptor(owning: try systemCall { guest_pidfd_open(pid) })
+        try systemCall { setns(descriptor.raw, Int32(truncatingIfNeeded: namespaces.rawValue)) }
+    }
+
+    public static func setLimit(_ resource: UInt32, soft: UInt64, hard: UInt64) throws(SystemError) {
+        var limit = rlimit(rlim_cur: soft, rlim_max: hard)
+        // SAFETY: reads the structure during the call.
+        try systemCall { unsafe setrlimit(Int32(bitPattern: resource), &limit) }
+    }
+
+    /// Groups first: they can't be changed without the user that is left behind.
+    public static func become(user: UInt32, group: UInt32, groups: [UInt32]) throws(SystemError) {
+        // SAFETY: reads exactly the array's elements.
+        try systemCall { unsafe groups.withUnsafeBufferPointer { unsafe setgroups($0.count, $0.baseAddress) } }
+        try systemCall { setresgid(group, group, group) }
+        try systemCall { setresuid(user, user, user) }
+    }
+
+    /// Leaves only `capabilities` in the bounding set (capabilities(7)).
+    public static func boundCapabilities(_ capabilities: UInt64) throws(SystemError) {
+        for number in 0..<UInt(64) where capabilities >> UInt64(number) & 1 == 0 {
+            // The kernel's last capability has been passed.
+            if guest_prctl(PR_CAPBSET_DROP, number) < 0 { return }
+        }
+    }
+
+    /// The effective and permitted sets; nothing inheritable.
+    public static func setCapabilities(_ capabilities: UInt64) throws(SystemError) { try systemCall { guest_capset(capabilities) } }
+
+    public static func forbidNewPrivileges() throws(SystemError) { try systemCall { guest_prctl(PR_SET_NO_NEW_PRIVS, 1) } }
+
+    /// execve(2); returns only if it fails.
+    public static func execute(_ path: CPath, arguments: [[UInt8]], environment: [[UInt8]]) -> SystemError {
+        var block: [CChar] = []
+        var offsets: [Int] = []
+        for text in arguments + environment {
+            offsets.append(block.count)
+            for byte in text { block.append(CChar(bitPattern: byte)) }
+            block.append(0)
+        }
+        // SAFETY: all pointers are into one block that outlives the call; both lists end with a null pointer.
+        return unsafe block.withUnsafeMutableBufferPointer { block in
+            var pointers: [UnsafeMutablePointer<CChar>?] = unsafe []
+            for index in 0..<offsets.count {
+                if index == arguments.count { unsafe pointers.append(nil) }
+                unsafe pointers.append(block.baseAddress.unsafelyUnwrapped + offsets[index])
+            }
+            unsafe pointers.append(nil)
+            if environment.isEmpty { unsafe pointers.append(nil) }
+            return unsafe pointers.withUnsafeBufferPointer { pointers in
+                let start = unsafe pointers.baseAddress.unsafelyUnwrapped
+                _ = unsafe path.use { unsafe execve($0, start, start + arguments.count + 1) }
+                return SystemError.last
+            }
+        }
+    }
+}
