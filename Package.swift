@@ -18,16 +18,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
-
 let package = Package(
     name: "swiftlet",
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
-    ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     ],
     targets: [
         // The VMM half: knows bytes on vsock, not containers. No Foundation.
@@ -49,9 +44,10 @@ let package = Package(
         module("Supervisor", ["AgentProtocol", "CLinux", "LaunchConfiguration", "LinuxSystem", "VMM", "Wire"]),
 
         // The container half: never imports KVM or Virtio.
+        .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto")]),
         module("Archive"),
         module("OCI"),
-        module("Images", ["Archive", "CLinux", "LinuxSystem", "OCI", crypto]),
+        module("Images", ["Archive", "CDigest", "CLinux", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
             ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
@@ -63,14 +59,19 @@ let package = Package(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
 
+        .target(
+            name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",
+            swiftSettings: strict),
+        tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
+        tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["VMM"]),
+        .target(name: "ImageFixtures", dependencies: ["CDigest"], path: "Tests/ImageFixtures"),
+        tests("OCITests", ["OCI"]),
+        tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),
-        .target(name: "ImageFixtures", dependencies: [crypto], path: "Tests/ImageFixtures"),
-        tests("OCITests", ["OCI"]),
-        tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]

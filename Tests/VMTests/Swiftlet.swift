@@ -10,6 +10,8 @@ enum Project {
     static let directory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized.path
     static let program = directory + "/build/bin/swiftlet"
     static let share = directory + "/build/share/swiftlet"
+    /// A link that scripts/test makes to what kernel-config/build keeps beside vmlinux.
+    static let bzImage = directory + "/build/test-kernel/bzImage"
 
     private static let images = directory + "/build/test-images"
     static func basic(_ name: String) -> String { images + "/basic/" + name }

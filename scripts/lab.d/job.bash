@@ -1,5 +1,6 @@
 # One run's directory on the host: what the machine is told, its pipes, its scratch disk and its logs.
-# shellcheck shell=bash
+# Part of scripts/lab: they share their variables.
+# shellcheck shell=bash disable=SC2154
 
 job=
 
@@ -53,6 +54,7 @@ write_settings() {
     od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$directory/marker"
     cp "$lab_sources/begin.pl" "$directory/begin.pl"
     [[ -z $scratch ]] || : >"$directory/scratch"
+    [[ -z $terminal ]] || stty size >"$directory/terminal"
     if ((${#stage[@]} > 0)); then
         mkdir "$directory/stage"
         for index in "${!stage[@]}"; do
@@ -73,7 +75,7 @@ write_settings() {
 
 make_scratch() {
     [[ -n $scratch ]] || return 0
-    truncate -s "$scratch" "$job/scratch" && mke2fs -q -F -t ext4 -m 0 "$job/scratch" >"$job/mke2fs.log" 2>&1 ||
+    { truncate -s "$scratch" "$job/scratch" && mke2fs -q -F -t ext4 -m 0 "$job/scratch"; } >"$job/mke2fs.log" 2>&1 ||
         fail "could not make a scratch disk of $scratch in ${TMPDIR:-/tmp}; set TMPDIR to a directory with space"
 }
 

@@ -1,5 +1,6 @@
 # Starts the emulated machine and follows it until the command has ended.
-# shellcheck shell=bash
+# Part of scripts/lab: they share their variables.
+# shellcheck shell=bash disable=SC2154
 
 # How long the machine may take until it is up, and how long the command may take to end when told to, and its
 # files to be written back. In seconds of real time.
@@ -43,6 +44,9 @@ machine_arguments() {
     if [[ -e $job/share/input ]]; then
         arguments+=(-chardev "stdio,id=input,signal=off" -device "virtserialport,chardev=input,nr=4")
     fi
+    if [[ -n $terminal ]]; then
+        arguments+=(-chardev "stdio,id=terminal,signal=off" -device "virtconsole,chardev=terminal,nr=0")
+    fi
     if [[ -n $scratch ]]; then
         arguments+=(
             -drive "file=$job/scratch,format=raw,if=none,id=scratch,cache=unsafe,discard=unmap,detect-zeroes=unmap"
@@ -57,11 +61,11 @@ machine_arguments() {
 # run_machine: starts the machine and waits for the command's end; sets $status. Or sets $failure and
 # $failure_stage, and returns 1.
 run_machine() {
-    local arguments events orders guard_output guard_error
+    local arguments events orders guard_output guard_error guard_input
     failure='' failure_stage=boot status=
     rm -f "$job/share/input"
     # Nothing to feed from a terminal, nor from /dev/null or a closed descriptor.
-    if [[ -e /proc/self/fd/0 && ! -t 0 && ! /proc/self/fd/0 -ef /dev/null ]]; then
+    if [[ -z $terminal && -e /proc/self/fd/0 && ! -t 0 && ! /proc/self/fd/0 -ef /dev/null ]]; then
         : >"$job/share/input"
     fi
     printf '%s' "$EPOCHSECONDS" >"$job/share/time"
@@ -69,6 +73,8 @@ run_machine() {
     exec {events}<>"$job/control.out" {orders}<>"$job/control.in"
     # QEMU inherits a writing end of both pipes: its end, however it comes, is then an end of file.
     exec {guard_output}<>"$job/output" {guard_error}<>"$job/error"
+    # And it would wait for the input's writing end, which the feeder opens later.
+    exec {guard_input}<>"$job/input"
     start_processes
     exec {guard_output}>&- {guard_error}>&-
     echo go >&"$orders"
@@ -78,22 +84,36 @@ run_machine() {
     [[ -z $failure ]]
 }
 
-# setpriv: each of them dies with this script, even if that is killed.
+# What is started with this dies with this script, even if that is killed.
+readonly bound=(setpriv --pdeathsig KILL --)
+
 start_processes() {
-    local bound=(setpriv --pdeathsig KILL --) source=/dev/null
+    local source=/dev/null sink=/dev/null
     if [[ -e $job/share/input ]]; then
         source=$job/input
-        # The first byte tells the lab's init that the port is connected.
-        { printf '!' && exec "${bound[@]}" cat; } <&0 >"$job/input" 2>/dev/null \
-            {events}>&- {orders}>&- {guard_output}>&- {guard_error}>&- {job_lock}>&- &
-        feeder=$!
     fi
-    "${bound[@]}" qemu-system-x86_64 "${arguments[@]}" <"$source" >"$job/qemu.log" 2>&1 \
-        {events}>&- {orders}>&- {job_lock}>&- &
+    if [[ -n $terminal ]]; then
+        source=/dev/tty sink=/dev/tty
+        terminal_settings=$(stty -g)
+    fi
+    "${bound[@]}" qemu-system-x86_64 "${arguments[@]}" <"$source" >"$sink" 2>"$job/qemu.log" \
+        {events}>&- {orders}>&- {guard_input}>&- {job_lock}>&- &
     qemu=$!
     "${bound[@]}" perl "$lab_sources/relay.pl" "$(<"$job/share/marker")" "$job/output" "$job/error" 3>&"$events" \
-        {events}>&- {orders}>&- {guard_output}>&- {guard_error}>&- {job_lock}>&- </dev/null &
+        {events}>&- {orders}>&- {guard_output}>&- {guard_error}>&- {guard_input}>&- {job_lock}>&- </dev/null &
     relay=$!
+}
+
+# Passes our standard input on. Only once the machine is up: what a failed machine had taken in would be lost to
+# the next one.
+feed_input() {
+    if [[ -e $job/share/input ]]; then
+        # The first byte tells the lab's init that the port is connected.
+        { printf '!' && exec "${bound[@]}" cat; } <&0 >"$job/input" 2>/dev/null \
+            {events}>&- {orders}>&- {guard_input}>&- {job_lock}>&- &
+        feeder=$!
+    fi
+    exec {guard_input}>&-
 }
 
 # Reads what the machine and the relay report, each by its time, until there is a status or a failure.
@@ -120,8 +140,12 @@ follow_events() {
             return
         fi
         case $line in
-            up) failure_stage=stage; deadline=$((SECONDS + timeout)) ;;
-            begun) failure_stage=command ;;
+            up)
+                failure_stage=stage
+                deadline=$((SECONDS + timeout))
+                feed_input
+                ;;
+            begun) failure_stage='command' ;;
             ended\ *)
                 [[ -n $status ]] || status=${line#ended }
                 failure_stage=save
@@ -131,8 +155,8 @@ follow_events() {
             drained) drained=1 ;;
             broken)
                 # As if the command itself had written to the closed pipe.
-                status=141
-                echo stop >&"$orders"
+                [[ -n $status ]] || echo stop >&"$orders"
+                : "${status:=141}"
                 ;;
             fail\ *) failure=${line#fail }; return ;;
             gone)
@@ -151,7 +175,8 @@ describe_end() {
         reason=$(grep --text -v -e 'warning:' -e '^$' "$job/qemu.log" | tail -n 1) || true
         failure="the machine did not come up${reason:+: $reason}"
     else
-        failure="the machine ended while the command was running on it"
+        reason=$(grep --text -o -m 1 'Kernel panic - .*' "$job/serial.log" | tr -d '\r') || true
+        failure="the machine ended while the command was running on it${reason:+: $reason}"
     fi
 }
 
@@ -169,4 +194,8 @@ end_processes() {
         wait "$process" 2>/dev/null || true
     done
     qemu='' relay='' feeder=
+    if [[ -n $terminal_settings ]]; then
+        stty "$terminal_settings" || true
+        terminal_settings=
+    fi
 }

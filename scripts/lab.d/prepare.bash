@@ -1,5 +1,6 @@
 # Installs and caches what the lab needs: Debian packages, an unpacked Debian kernel, and an initramfs.
-# shellcheck shell=bash
+# Part of scripts/lab: they share their variables.
+# shellcheck shell=bash disable=SC2034,SC2154
 
 lab_cache=${SWIFTLET_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/swiftlet}/lab
 readonly lab_cache

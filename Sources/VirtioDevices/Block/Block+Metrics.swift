@@ -3,6 +3,8 @@ import LinuxSystem
 
 /// Plain counters, read under the transport's mutex (`MMIOTransport.withDevice`).
 public struct BlockMetrics: Equatable, Sendable {
+    public init() {}
+
     /// Requests by how they ended.
     public internal(set) var succeeded: UInt64 = 0
     public internal(set) var failed: UInt64 = 0

@@ -1,6 +1,8 @@
 // What the socket device counts.
 
 public struct VsockMetrics: Equatable, Sendable {
+    public init() {}
+
     /// Connections that came to be, from both sides.
     public internal(set) var opened: UInt64 = 0
     /// Requests refused: unknown port, no listener, or too many connections.
