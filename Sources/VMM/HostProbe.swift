@@ -8,6 +8,7 @@ import Glibc
 public import KVM
 import LinuxSystem
 import Machine
+import Synchronization
 
 public enum HostProbe {
     public enum Outcome: Equatable, Sendable {
@@ -18,8 +19,11 @@ public enum HostProbe {
     }
 
     private static let iterations: UInt64 = 16384
-    /// A CPU takes microseconds for the probe, an emulated one (a machine under TCG) one or two milliseconds, an interpreter at least 25.
+    /// In nanoseconds: below it nobody minds. A CPU takes microseconds for the probe, an emulated one (a machine under TCG) one or two milliseconds, an
+    /// interpreter at least 25.
     private static let limit: UInt64 = 12_000_000
+    /// A busy or emulated host is slow in user mode too; an interpreter of kernel mode is a thousand times slower than that.
+    private static let slowdownLimit: UInt64 = 100
     private static let attempts = 3
     private static let resultPort: UInt64 = 0x80
 
@@ -47,7 +51,15 @@ public enum HostProbe {
             case .failed(let why): return .failed(why)
             }
         }
-        return .slow(nanoseconds: best)
+        return best / slowdownLimit > userModeTime() ? .slow(nanoseconds: best) : .good(nanoseconds: best)
+    }
+
+    /// What the probe's loop takes outside of the machine, in nanoseconds.
+    private static func userModeTime() -> UInt64 {
+        let counter = Atomic<UInt64>(0)
+        let start = monotonicNanoseconds()
+        for _ in 0..<iterations { counter.wrappingAdd(1, ordering: .relaxed) }
+        return monotonicNanoseconds() - start
     }
 
     private static func runOnce(on vcpu: VCPU, memory: GuestMemory) throws -> Outcome {
