@@ -219,6 +219,11 @@ static int dispatch(int count, char **words)
     if (!strcmp(verb, "eat")) return eat_memory();
     if (!strcmp(verb, "attribute") && count > 3) return print_attribute(value, words[3]);
     if (!strcmp(verb, "limits")) return print_limits();
+    if (!strcmp(verb, "sleep")) {
+        puts("sleeping");
+        fflush(stdout);
+        return (int)sleep(1000);
+    }
     fprintf(stderr, "probe: unknown verb '%s'\n", verb);
     return 94;
 }
