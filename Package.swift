@@ -44,10 +44,10 @@ let package = Package(
         module("Supervisor", ["AgentProtocol", "CLinux", "LaunchConfiguration", "LinuxSystem", "VMM", "Wire"]),
 
         // The container half: never imports KVM or Virtio.
-        .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto")]),
         module("Archive"),
         module("OCI"),
-        module("Images", ["Archive", "CDigest", "CLinux", "LinuxSystem", "OCI"]),
+        .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
+        module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
             ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
@@ -62,16 +62,23 @@ let package = Package(
         .target(
             name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",
             swiftSettings: strict),
+        tests("AddressSpaceTests", ["AddressSpace", "LinuxSystem"]),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["VMM"]),
-        .target(name: "ImageFixtures", dependencies: ["CDigest"], path: "Tests/ImageFixtures"),
+        .target(name: "ImageFixtures", dependencies: ["CCrypto"], path: "Tests/ImageFixtures"),
         tests("OCITests", ["OCI"]),
         tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),
+        tests(
+            "ContainerRuntimeTests",
+            ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+        .testTarget(
+            name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"], exclude: ["stand-in-vmm"],
+            swiftSettings: strict),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]

@@ -19,6 +19,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case fileSystemMakerFailed(status: Int32)
     case damagedTemplate(path: String)
     case tooLargeRequest
+    case tooManyVariables(Int)
 
     public var description: String {
         switch self {
@@ -37,6 +38,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         case .noFileSystemMaker: "--storage-size needs mke2fs, which is not installed: install e2fsprogs or leave the option out"
         case .fileSystemMakerFailed(let status): "mke2fs failed with status \(status) on the scratch disk: choose another --storage-size"
         case .damagedTemplate(let path): "the scratch template \(path) is damaged: install Swiftlet again"
+        case .tooManyVariables(let count): "\(count) environment variables are too many: at most \(Environment.limit) are supported"
         case .tooLargeRequest: "the arguments and the environment together exceed 4 MiB: shorten them"
         }
     }

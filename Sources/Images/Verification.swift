@@ -1,15 +1,15 @@
 // Digests of the documents that the host reads; the guest checks those of the layers.
-import CDigest
+import CCrypto
 import OCI
 
 extension [UInt8] {
     /// SHA-256 of the bytes is `digest`.
-    func hasDigest(_ digest: OCI.Digest) -> Bool {
-        // SAFETY: cdigest_sha256 reads the array's own bytes and writes 32 into the new one.
-        let own = unsafe [UInt8](unsafeUninitializedCapacity: 32) { buffer, initialized in
-            unsafe withUnsafeBytes { unsafe cdigest_sha256($0.baseAddress, $0.count, buffer.baseAddress) }
-            initialized = 32
+    func hasDigest(_ digest: Digest) -> Bool {
+        var computed = [UInt8](repeating: 0, count: 32)
+        // SAFETY: reads exactly this array and writes the 32 bytes of the other one.
+        let succeeded = unsafe withUnsafeBytes { bytes in
+            unsafe computed.withUnsafeMutableBufferPointer { unsafe ccrypto_sha256(bytes.baseAddress, bytes.count, $0.baseAddress) }
         }
-        return own == digest.bytes
+        return succeeded == 1 && computed == digest.bytes
     }
 }

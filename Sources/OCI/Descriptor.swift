@@ -1,7 +1,7 @@
 // Content descriptors: descriptor.md of the OCI image specification.
 
 /// The platform that an image is for (image-index.md, "platform").
-public struct Platform: Decodable, Equatable, Sendable, CustomStringConvertible {
+public struct Platform: Equatable, Sendable, CustomStringConvertible {
     public let operatingSystem: String
     public let architecture: String
     public let variant: String
@@ -12,16 +12,10 @@ public struct Platform: Decodable, Equatable, Sendable, CustomStringConvertible 
         self.variant = variant
     }
 
-    private enum CodingKeys: String, CodingKey {
-        case operatingSystem = "os"
-        case architecture, variant
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        operatingSystem = try values.decodeIfPresent(String.self, forKey: .operatingSystem) ?? ""
-        architecture = try values.decodeIfPresent(String.self, forKey: .architecture) ?? ""
-        variant = try values.decodeIfPresent(String.self, forKey: .variant) ?? ""
+    init(_ object: JSONObject) throws(FieldError) {
+        operatingSystem = try object.string("os") ?? ""
+        architecture = try object.string("architecture") ?? ""
+        variant = try object.string("variant") ?? ""
     }
 
     /// `os/architecture[/variant]`.
@@ -29,7 +23,7 @@ public struct Platform: Decodable, Equatable, Sendable, CustomStringConvertible 
 }
 
 /// Names a blob by its digest.
-public struct Descriptor: Decodable, Equatable, Sendable {
+public struct Descriptor: Equatable, Sendable {
     /// Empty where the document has none.
     public let mediaType: String
     public let digest: Digest
@@ -48,20 +42,15 @@ public struct Descriptor: Decodable, Equatable, Sendable {
         self.annotations = annotations
     }
 
-    private enum CodingKeys: String, CodingKey {
-        case mediaType, digest, size, platform, annotations
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        mediaType = try values.decodeIfPresent(String.self, forKey: .mediaType) ?? ""
-        digest = try values.decode(Digest.self, forKey: .digest)
-        let size = try values.decode(Int64.self, forKey: .size)
-        guard size >= 0 else {
-            throw DecodingError.dataCorruptedError(forKey: .size, in: values, debugDescription: "\(size) is negative")
-        }
+    init(_ value: JSONValue) throws(FieldError) {
+        let object = try JSONObject(value)
+        mediaType = try object.string("mediaType") ?? ""
+        let digest = try object.require("digest", object.value("digest"))
+        do throws(FieldError) { self.digest = try digest.digest() } catch { throw error.within("digest") }
+        let size = try object.require("size", object.integer("size"))
+        guard size >= 0 else { throw FieldError(path: "size", problem: ": \(size) is negative") }
         self.size = UInt64(size)
-        platform = try values.decodeIfPresent(Platform.self, forKey: .platform)
-        annotations = try values.decodeIfPresent([String: String].self, forKey: .annotations) ?? [:]
+        platform = try object.object("platform") { fields throws(FieldError) in try Platform(fields) }
+        annotations = try object.object("annotations") { fields throws(FieldError) in try fields.texts() } ?? [:]
     }
 }

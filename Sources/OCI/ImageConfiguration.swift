@@ -1,14 +1,14 @@
 // Image configurations: config.md of the OCI image specification.
 
 /// How the image's author wants it to be run, and what its layers hold.
-public struct ImageConfiguration: Decodable, Equatable, Sendable {
+public struct ImageConfiguration: Equatable, Sendable {
     public let platform: Platform
     public let process: Process
     /// Digests of the uncompressed layers, the lowest first.
     public let diffIDs: [Digest]
 
     /// The `config` object: defaults of the container's process.
-    public struct Process: Decodable, Equatable, Sendable {
+    public struct Process: Equatable, Sendable {
         public var user = ""
         /// `NAME=value` each.
         public var environment: [String] = []
@@ -21,42 +21,23 @@ public struct ImageConfiguration: Decodable, Equatable, Sendable {
 
         public init() {}
 
-        private enum CodingKeys: String, CodingKey {
-            case user = "User"
-            case environment = "Env"
-            case entrypoint = "Entrypoint"
-            case command = "Cmd"
-            case workingDirectory = "WorkingDir"
-            case stopSignal = "StopSignal"
-        }
-
-        public init(from decoder: any Decoder) throws {
-            let values = try decoder.container(keyedBy: CodingKeys.self)
-            user = try values.decodeIfPresent(String.self, forKey: .user) ?? ""
-            environment = try values.decodeIfPresent([String].self, forKey: .environment) ?? []
-            entrypoint = try values.decodeIfPresent([String].self, forKey: .entrypoint)
-            command = try values.decodeIfPresent([String].self, forKey: .command)
-            workingDirectory = try values.decodeIfPresent(String.self, forKey: .workingDirectory) ?? ""
-            stopSignal = try values.decodeIfPresent(String.self, forKey: .stopSignal) ?? ""
+        init(_ object: JSONObject) throws(FieldError) {
+            user = try object.string("User") ?? ""
+            environment = try object.strings("Env") ?? []
+            entrypoint = try object.strings("Entrypoint")
+            command = try object.strings("Cmd")
+            workingDirectory = try object.string("WorkingDir") ?? ""
+            stopSignal = try object.string("StopSignal") ?? ""
         }
     }
 
-    private enum CodingKeys: String, CodingKey {
-        case process = "config"
-        case rootFileSystem = "rootfs"
-    }
-
-    private struct RootFileSystem: Decodable {
-        let diffIDs: [Digest]?
-
-        enum CodingKeys: String, CodingKey { case diffIDs = "diff_ids" }
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let values = try decoder.container(keyedBy: CodingKeys.self)
-        platform = try Platform(from: decoder)
-        process = try values.decodeIfPresent(Process.self, forKey: .process) ?? Process()
-        diffIDs = try values.decodeIfPresent(RootFileSystem.self, forKey: .rootFileSystem)?.diffIDs ?? []
+    private init(_ object: JSONObject) throws(FieldError) {
+        platform = try Platform(object)
+        process = try object.object("config") { fields throws(FieldError) in try Process(fields) } ?? Process()
+        let identifiers = try object.object("rootfs") { fields throws(FieldError) in
+            try fields.list("diff_ids") { item throws(FieldError) in try item.digest() }
+        }
+        diffIDs = (identifiers ?? nil) ?? []
     }
 
     public init(platform: Platform, process: Process, diffIDs: [Digest]) {
@@ -66,6 +47,6 @@ public struct ImageConfiguration: Decodable, Equatable, Sendable {
     }
 
     public init(json: [UInt8], name: String) throws(OCIError) {
-        self = try JSONDocument.decode(ImageConfiguration.self, json, name: name)
+        self = try JSONDocument.decode(json, name: name) { value throws(FieldError) in try ImageConfiguration(JSONObject(value)) }
     }
 }

@@ -1,10 +1,12 @@
 // Images made in code, to be spoilt in every way that a test needs.
-import CDigest
+import CCrypto
 import Foundation
 
 /// SHA-256 as `sha256:HEX`.
 public func digestText(_ bytes: [UInt8]) -> String {
-    "sha256:" + hash(bytes).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    var digest = [UInt8](repeating: 0, count: 32)
+    precondition(ccrypto_sha256(bytes, bytes.count, &digest) == 1)
+    return "sha256:" + digest.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
 }
 
 /// An OCI image whose every document can be replaced before it is written.
@@ -97,10 +99,4 @@ public struct TestImage {
 /// A descriptor of `bytes`, with more JSON fields in `extra`.
 public func descriptor(_ bytes: [UInt8], _ mediaType: String, _ extra: String = "") -> String {
     "{\"mediaType\": \"\(mediaType)\", \"digest\": \"\(digestText(bytes))\", \"size\": \(bytes.count)\(extra)}"
-}
-
-private func hash(_ bytes: [UInt8]) -> [UInt8] {
-    var digest = [UInt8](repeating: 0, count: 32)
-    bytes.withUnsafeBytes { source in digest.withUnsafeMutableBufferPointer { cdigest_sha256(source.baseAddress, source.count, $0.baseAddress) } }
-    return digest
 }

@@ -165,7 +165,8 @@ private func failure(_ reference: String) -> String {
         var image = TestImage(layers: [.init([1], mediaType: "application/vnd.oci.image.layer.v1.tar+lzma")])
         #expect(
             try failure(image.files)
-                == "layer 1 of 1 has the unknown media type \"application/vnd.oci.image.layer.v1.tar+lzma\": only OCI and Docker container images can be run")
+                == "layer 1 of 1 has the unknown media type \"application/vnd.oci.image.layer.v1.tar+lzma\": only OCI and Docker container images can be run"
+        )
         image = TestImage()
         image.configurationType = "application/vnd.cncf.helm.config.v1+json"
         #expect(try failure(image.files).hasPrefix("its configuration has the unknown media type"))

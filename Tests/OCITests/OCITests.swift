@@ -60,10 +60,16 @@ private let zeros = String(repeating: "0", count: 64)
         ("", "the manifest is invalid: it is not JSON"),
         ("[]", "the manifest is invalid: the document has the wrong type"),
         ("{}", "the manifest is invalid: config is missing"),
-        (#"{"config": {"digest": "sha256:x", "size": 1}}"#, "the manifest is invalid: config.digest: \"sha256:x\" is no digest (sha256: and 64 lower-case hexadecimal digits)"),
+        (
+            #"{"config": {"digest": "sha256:x", "size": 1}}"#,
+            "the manifest is invalid: config.digest: \"sha256:x\" is no digest (sha256: and 64 lower-case hexadecimal digits)"
+        ),
         (#"{"config": {"digest": "sha256:\#(zeros)", "size": -1}}"#, "the manifest is invalid: config.size: -1 is negative"),
         (#"{"config": {"digest": "sha256:\#(zeros)", "size": 1e30}}"#, "the manifest is invalid"),
-        (#"{"config": {"digest": "sha256:\#(zeros)", "size": 1}, "layers": [{"digest": 5}]}"#, "the manifest is invalid: layers[0].digest has the wrong type"),
+        (
+            #"{"config": {"digest": "sha256:\#(zeros)", "size": 1}, "layers": [{"digest": 5}]}"#,
+            "the manifest is invalid: layers[0].digest has the wrong type"
+        ),
         (#"{"schemaVersion": 1}"#, "the manifest is invalid: schemaVersion: version 1 is not supported, only 2"),
     ])
     func wrongManifestsAreExplained(json: String, expected: String) {
@@ -87,7 +93,8 @@ private let zeros = String(repeating: "0", count: 64)
     }
 
     @Test func nullsAreAbsence() throws {
-        let json = #"{"architecture": "amd64", "os": "linux", "config": {"Cmd": null, "Entrypoint": null, "Env": null}, "rootfs": {"diff_ids": null}}"#
+        let json =
+            #"{"architecture": "amd64", "os": "linux", "config": {"Cmd": null, "Entrypoint": null, "Env": null}, "rootfs": {"diff_ids": null}}"#
         let configuration = try ImageConfiguration(json: Array(json.utf8), name: "the configuration")
         #expect(configuration.process.command == nil)
         #expect(configuration.platform == Platform(operatingSystem: "linux", architecture: "amd64"))

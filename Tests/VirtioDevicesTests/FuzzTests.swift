@@ -187,11 +187,11 @@ private struct Attacker {
     }
 }
 
-@Test(arguments: Kind.allCases, 1...2 as ClosedRange<UInt64>) private func anythingInAnyOrder(kind: Kind, seed: UInt64) throws {
+@Test(arguments: Kind.allCases, FuzzBudget.seeds) private func anythingInAnyOrder(kind: Kind, seed: UInt64) throws {
     let victim = try victim(kind)
     var attacker = Attacker(random: SeededRandom(seed: seed), driver: victim.driver)
     let clock = ContinuousClock()
-    let end = clock.now + .milliseconds(150)
+    let end = clock.now + FuzzBudget.duration
     var steps = 0
     while clock.now < end {
         try attacker.step()

@@ -40,7 +40,9 @@ final class SocketEnd: Sendable {
         var chunk = [UInt8](repeating: 0, count: 65536)
         while result.count < limit {
             // SAFETY: the kernel writes at most the array's count.
-            let count = unsafe chunk.withUnsafeMutableBytes { unsafe recv(raw, $0.baseAddress, min($0.count, limit - result.count), Int32(MSG_DONTWAIT)) }
+            let count = unsafe chunk.withUnsafeMutableBytes {
+                unsafe recv(raw, $0.baseAddress, min($0.count, limit - result.count), Int32(MSG_DONTWAIT))
+            }
             if count == 0 { return result.isEmpty ? nil : result }
             // An end that was closed with bytes unread.
             if count < 0, clinux_errno() == ECONNRESET, result.isEmpty { return nil }

@@ -317,3 +317,19 @@ private func pattern(_ count: Int, from start: Int = 0) -> [UInt8] {
     try guest.send(Packet(Operation.data, host: 1025), [1])
     #expect(test.readNow() == [1])
 }
+
+@Test func resetDeliversWhatTheSocketStillTakes() throws {
+    let guest = try VsockGuest()
+    let socket = try guest.connect(host: 1024)
+    _ = try guest.receive()
+    for start in 0..<7 { try guest.send(Packet(Operation.data, host: 1024), pattern(60_000, from: 60_000 * start)) }
+    let waiting = guest.driver.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 }
+    #expect(waiting > 0)
+    let first = try #require(socket.readNow())
+    #expect(first.count == 420_000 - waiting)
+    guest.driver.transport.reset()
+    let second = try #require(socket.readNow())
+    #expect(same(first + second, pattern(first.count + second.count)))
+    #expect(!second.isEmpty)
+    #expect(socket.readNow() == nil)
+}

@@ -19,14 +19,14 @@ func requestsAreAnsweredWithEveryFeatureSet(indirect: Bool, without: UInt64) thr
 
 @Test(arguments: [0, Feature.eventIndex]) func positionsWrapAroundTwoToTheSixteenth(without: UInt64) throws {
     let driver = try MockDriver(EchoDevice())
-    try driver.start(without: without, queueSize: 4)
+    try driver.start(without: without, queueSize: 16)
     let buffer = driver.allocate(16)
-    for round in 0..<22_000 {
-        for _ in 0..<3 { try driver.queues[0].add(writable: [(buffer, 16)]) }
+    for round in 0..<4_400 {
+        for _ in 0..<15 { try driver.queues[0].add(writable: [(buffer, 16)]) }
         try driver.queues[0].publish()
         try driver.settle()
         let used = try driver.queues[0].takeUsed().count
-        if used != 3 { Issue.record("round \(round): \(used) of 3 used"); return }
+        if used != 15 { Issue.record("round \(round): \(used) of 15 used") }
     }
     #expect(driver.transport.echo.requests == 66_000)
 }

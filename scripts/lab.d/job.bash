@@ -58,7 +58,7 @@ write_settings() {
     if ((${#stage[@]} > 0)); then
         mkdir "$directory/stage"
         for index in "${!stage[@]}"; do
-            path=$(realpath -e -- "${stage[index]}") || fail "--stage: '${stage[index]}' does not exist"
+            path=$(realpath -e -- "${stage[index]}" 2>/dev/null) || fail "--stage: '${stage[index]}' does not exist"
             [[ $path != / ]] || fail "--stage: the root directory can't be staged"
             printf '%s' "$path" >"$directory/stage/$(printf '%03d' "$index")"
         done

@@ -70,23 +70,24 @@ kernel_package() {
     apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*-amd64\)$/\1/p' | head -n 1
 }
 
+# download_kernel DIRECTORY: fetches the kernel's package; sets $package.
+download_kernel() {
+    package=$(kernel_package)
+    [[ -n $package ]] && (cd "$1" && apt-get download "$package") </dev/null >"$1/log" 2>&1
+}
+
 # Unpacks Debian's kernel into the cache, without installing it: $lab_cache/kernel is a link to
 # kernel-PACKAGEVERSION/{vmlinux,lib/modules/…}.
 unpack_kernel() {
-    local package
-    package=$(kernel_package)
-    if [[ -z $package ]] && ((EUID == 0)); then
-        apt-get update </dev/null >/dev/null 2>&1 || true
-        package=$(kernel_package)
-    fi
-    [[ -n $package ]] || fail "apt knows no linux-image-amd64, whose kernel the lab boots; as root, run: apt-get update"
-    printf 'lab: unpacking %s\n' "$package" >&2
-    local work
+    local package work
+    printf 'lab: unpacking the kernel of linux-image-amd64\n' >&2
     work=$(mktemp -d "$lab_cache/building.XXXXXX")
-    if ! (cd "$work" && apt-get download "$package") </dev/null >"$work/log" 2>&1; then
-        mv "$work/log" "$lab_cache/download.log"
+    # The package lists may be missing or old.
+    if ! download_kernel "$work" && ! { ((EUID == 0)) && apt-get update </dev/null >/dev/null 2>&1 && download_kernel "$work"; }; then
+        mv "$work/log" "$lab_cache/download.log" 2>/dev/null || true
         rm -rf "$work"
-        fail "could not download $package (its log: $lab_cache/download.log); try: apt-get update && apt-get download $package"
+        [[ -n $package ]] || fail "apt knows no linux-image-amd64, whose kernel the lab boots; as root, run: apt-get update"
+        fail "could not download $package (its log: $lab_cache/download.log); as root, run: apt-get update"
     fi
     local archive=("$work"/*.deb) version
     version=$(dpkg-deb --field "${archive[0]}" Version)
@@ -119,7 +120,7 @@ uncompress_kernel() {
 # build_initramfs KERNELDIRECTORY VERSION: sets $initramfs, which is named by a hash of what goes into it.
 build_initramfs() {
     local hash
-    hash=$({ printf '%s\n' "$1" "$2" "${lab_modules[@]}"; cat "$lab_sources/init" "$busybox"; } | sha256sum)
+    hash=$({ printf '%s\n' "$1" "$2" "${lab_modules[@]}"; cat "$lab_sources/init" "$lab_sources/prepare.bash" "$busybox"; } | sha256sum)
     initramfs=$lab_cache/${hash:0:16}/initramfs
     [[ ! -f $initramfs ]] || return 0
     local work module paths index=10
@@ -144,10 +145,16 @@ build_initramfs() {
     rm -rf "$work"
 }
 
-# unpack_module FROM TO: newer Debian kernels have their modules compressed.
+# unpack_module FROM TO: newer Debian kernels have their modules compressed. Each has a signature at its end:
+# its length in four bytes, and a magic of 28. Left away, for checking it takes longer than loading the module.
 unpack_module() {
+    local size length
     case $1 in
         *.xz) xz --decompress --stdout "$1" >"$2" ;;
         *) cp "$1" "$2" ;;
     esac
+    [[ $(tail -c 28 "$2") == '~Module signature appended~' ]] || return 0
+    size=$(stat --format %s "$2")
+    length=$((16#$(tail -c 32 "$2" | head -c 4 | od -An -tx1 | tr -d ' ')))
+    truncate --size $((size - 28 - 12 - length)) "$2"
 }

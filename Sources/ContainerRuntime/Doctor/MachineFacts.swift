@@ -88,7 +88,8 @@ struct MachineFacts: Equatable, Sendable {
 
     private static func text(_ path: String) -> String {
         do throws(SystemError) {
-            return String(decoding: try readAll(OwnedDescriptor.open(path, O_RDONLY).raw, limit: 1 << 20), as: UTF8.self)
+            let file = try OwnedDescriptor.open(path, O_RDONLY)
+            return String(decoding: try readAll(file.raw, limit: 1 << 20), as: UTF8.self)
         } catch { return "" }
     }
 

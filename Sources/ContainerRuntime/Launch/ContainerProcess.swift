@@ -33,6 +33,8 @@ public struct ContainerProcess: Equatable, Sendable {
 
         let own = [Self.defaultPath, Environment.entry("HOSTNAME", hostname)] + (options.terminal ? ["TERM=xterm"] : [])
         let imageEnvironment = try Self.texts(image.environment, field: "environment variable")
+        let count = userEnvironment.count + imageEnvironment.count
+        guard count <= Environment.limit else { throw .tooManyVariables(count) }
         environment = Environment.overlay(Environment.merge(user: userEnvironment, image: imageEnvironment), on: own)
 
         let imageDirectory = try Self.texts([image.workingDirectory], field: "working directory")[0]

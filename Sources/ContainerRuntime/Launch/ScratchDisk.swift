@@ -24,7 +24,8 @@ enum ScratchDisk {
         } else {
             let bytes: [UInt8]
             do throws(SystemError) {
-                bytes = try readAll(OwnedDescriptor.open(template, O_RDONLY).raw, limit: ScratchTemplate.sizeLimit)
+                let source = try OwnedDescriptor.open(template, O_RDONLY)
+                bytes = try readAll(source.raw, limit: ScratchTemplate.sizeLimit)
             } catch { throw .file(what: "the scratch template", error, remedy: "install Swiftlet again") }
             guard let template = ScratchTemplate(bytes) else { throw .damagedTemplate(path: template) }
             do throws(SystemError) {

@@ -2,6 +2,9 @@
 import Wire
 
 enum Environment {
+    /// Variables of a container. Also bounds the work of merging, which is quadratic.
+    static let limit = 4096
+
     private static let equals = UInt8(ascii: "=")
 
     static func entry(_ name: Text, _ value: Text) -> Text {
@@ -15,24 +18,20 @@ enum Environment {
 
     /// The user's entries, and of the image's those whose names the user doesn't give. A user's name without a value removes the image's.
     static func merge(user: [Text], image: [Text]) -> [Text] {
-        let names = Set(user.map(name(of:)))
-        return user + image.filter { !names.contains(name(of: $0)) }
+        user + image.filter { entry in !user.contains { name(of: $0) == name(of: entry) } }
     }
 
     /// `entries` laid over `defaults`: the last of several with one name wins and keeps the first one's place; a name without a value is removed.
     static func overlay(_ entries: [Text], on defaults: [Text]) -> [Text] {
-        var result: [Text?] = []
-        var places: [ArraySlice<UInt8>: Int] = [:]
-        for entry in defaults + entries {
-            let name = name(of: entry)
-            let kept = hasValue(entry) ? entry : nil
-            if let place = places[name] {
-                result[place] = kept
+        var result = defaults
+        for entry in entries {
+            // Lists are short: a search is cheaper than building a table.
+            if let place = result.firstIndex(where: { name(of: $0) == name(of: entry) }) {
+                result[place] = entry
             } else {
-                places[name] = result.count
-                result.append(kept)
+                result.append(entry)
             }
         }
-        return result.compactMap { $0 }
+        return result.filter(hasValue)
     }
 }

@@ -67,7 +67,8 @@ enum Quantities {
         let name = text.utf8.prefix { $0 != UInt8(ascii: "=") }
         let values = text.utf8.dropFirst(name.count + 1)
         guard let resource = limitNames.firstIndex(where: { $0.utf8.elementsEqual(name) }) else {
-            return .failure(Phrase("unknown limit \"\(String(decoding: Array(name), as: UTF8.self))\": use one of \(limitNames.joined(separator: ", "))"))
+            return .failure(
+                Phrase("unknown limit \"\(String(decoding: Array(name), as: UTF8.self))\": use one of \(limitNames.joined(separator: ", "))"))
         }
         let parts = values.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
             .map { limitValue(String(decoding: Array($0), as: UTF8.self)) }

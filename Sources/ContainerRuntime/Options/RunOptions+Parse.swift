@@ -139,7 +139,9 @@ extension RunOptions {
         guard isFine, value.bytes.count >= 2, Self.isLetterOrDigit(value.bytes[0]) else {
             throw wrong(option, "names are two or more letters, digits, \"_\", \".\" and \"-\", beginning with a letter or digit")
         }
-        guard value.bytes.count <= ContainerName.lengthLimit else { throw wrong(option, "names have at most \(ContainerName.lengthLimit) characters") }
+        guard value.bytes.count <= ContainerName.lengthLimit else {
+            throw wrong(option, "names have at most \(ContainerName.lengthLimit) characters")
+        }
         return value
     }
 

@@ -13,8 +13,6 @@ public struct ChainReader {
     /// Hides what lies beyond `count` bytes from here.
     public mutating func limit(to count: UInt64) { cursor.limit(to: count) }
 
-    public mutating func skip(_ count: UInt64) { cursor.advance(count) }
-
     /// Copies a little-endian structure out; nil if fewer bytes are left. `Value` must have no padding that matters.
     public mutating func read<Value: BitwiseCopyable>(into value: inout Value) throws(VirtioError) -> Bool {
         let size = MemoryLayout<Value>.size

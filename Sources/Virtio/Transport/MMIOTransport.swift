@@ -91,6 +91,9 @@ public final class MMIOTransport: BusDevice {
         if case .more = progress, let first = queueEvents.first { first.event.signal() }
     }
 
+    /// What the driver does by writing 0 to Status, for a VM that has ended: the device gives up its host side's connections.
+    public func reset() { guarded.withLock { $0.write(.status, 0) } }
+
     // MARK: Inspection
 
     /// Why the device needs a reset, while it does.

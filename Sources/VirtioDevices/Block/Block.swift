@@ -11,6 +11,8 @@ public final class Block: VirtioDevice {
     static let transferLimit = UInt64(sizeMax) * UInt64(segMax)
     private static let sizeMax: UInt32 = 256 << 10
     private static let segMax: UInt32 = 254
+    /// Requests before others get their turn.
+    private static let turn = 32
     /// In sectors.
     static let discardLimit: UInt32 = 1 << 21
     static let writeZeroesLimit: UInt32 = 1 << 15
@@ -88,7 +90,7 @@ public final class Block: VirtioDevice {
 
     public func queueNotified(_ index: Int) throws(VirtioError) -> Progress {
         guard let queue else { return .idle }
-        return try queue.serve(atMost: 64) { (chain) throws(VirtioError) in .used(try handle(chain)) }
+        return try queue.serve(atMost: Block.turn) { (chain) throws(VirtioError) in .used(try handle(chain)) }
     }
 
     /// Never called: the device has no poll descriptor.

@@ -54,6 +54,8 @@ final class VsockConnection {
     var announced: UInt32 = 0
     /// What the guest has shut down.
     var guestShutdown: VsockShutdown = []
+    /// The guest's end of stream has been passed on. Once: each shutdown(2) is an event of its own to the epoll.
+    var isFinished = false
     /// The socket takes no more: its reader is gone.
     var isDeaf = false
 
@@ -103,10 +105,6 @@ final class VsockConnection {
 
     var isEstablished: Bool {
         if case .established = state { true } else { false }
-    }
-
-    var isRequested: Bool {
-        if case .requested = state { true } else { false }
     }
 
     /// Whether the socket may have bytes for the guest, and the guest wants them.

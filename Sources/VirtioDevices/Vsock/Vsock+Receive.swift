@@ -142,7 +142,8 @@ extension Vsock {
         guard connection.pending.count == 0 else { return }
         if case .draining = connection.state {
             connection.outgoing.insert(.reset)
-        } else if connection.guestShutdown.contains(.send) {
+        } else if connection.guestShutdown.contains(.send), !connection.isFinished {
+            connection.isFinished = true
             shutdown(connection.socket.raw, Int32(SHUT_WR))
         }
     }
@@ -150,10 +151,11 @@ extension Vsock {
     // MARK: Closing
 
     private func shutDown(_ connection: VsockConnection, _ directions: VsockShutdown) {
+        let known = connection.guestShutdown
         connection.guestShutdown.formUnion(directions.intersection(.both))
         if connection.guestShutdown == .both {
             connection.state = .draining
-        } else if connection.guestShutdown.contains(.receive) {
+        } else if connection.guestShutdown.subtracting(known) == .receive {
             shutdown(connection.socket.raw, Int32(SHUT_RD))
         }
         flush(connection)

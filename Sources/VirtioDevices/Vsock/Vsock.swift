@@ -72,6 +72,9 @@ public final class Vsock: VirtioDevice {
         configuration = space
     }
 
+    /// Bytes from the guest that sockets haven't taken yet. Whoever ends the VM lets the event loop run until there are none, or they are lost.
+    public var waitingBytes: Int { connections.values.reduce(0) { $0 + $1.pending.count } }
+
     public func readConfiguration(offset: Int, size: Int) -> UInt64 { configuration.read(offset: offset, size: size) }
 
     public func writeConfiguration(offset: Int, size: Int, value: UInt64) {}
@@ -124,7 +127,11 @@ public final class Vsock: VirtioDevice {
         epoll.remove(host.changed.raw)
         if let watchedListener { epoll.remove(watchedListener.raw) }
         watchedListener = nil
-        for connection in connections.values { epoll.remove(connection.socket.raw) }
+        for connection in connections.values {
+            // The last chance of what a full socket left behind.
+            if connection.pending.count > 0 { _ = connection.pending.send(to: connection.socket.raw) }
+            epoll.remove(connection.socket.raw)
+        }
         for case .handshake(let socket) in sources.values { epoll.remove(socket.raw) }
         connections = [:]
         sources = [:]

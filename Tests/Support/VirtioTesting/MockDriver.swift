@@ -186,10 +186,10 @@ public final class MockDriver {
         return !tokens.isEmpty
     }
 
-    /// Lets the device work until it has nothing to do; false if it didn't come to rest within `limit` rounds.
+    /// Lets the device work until it has nothing to do, which is true; throws if it didn't come to rest within `limit` rounds.
     @discardableResult
     public func settle(limit: Int = 10_000) throws -> Bool {
         for _ in 0..<limit where try !runOnce() { return true }
-        return false
+        throw MockDriverError.restless(rounds: limit)
     }
 }

@@ -41,6 +41,8 @@ public enum MockDriverError: Error {
     case noFreeDescriptor
     /// An id that isn't outstanding.
     case unexpectedUsed(UInt32)
+    /// It always had something to do.
+    case restless(rounds: Int)
 }
 
 public final class MockQueue {

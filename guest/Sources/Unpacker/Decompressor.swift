@@ -117,8 +117,9 @@ enum DecompressorError: Error {
             default: throw .damaged
             }
         }
-        // Zero: a frame is complete and flushed. More input begins the next frame.
-        isComplete = result == 0
-        return unsafe DecompressorStep(consumed: source.pos, produced: target.pos)
+        let step = unsafe DecompressorStep(consumed: source.pos, produced: target.pos)
+        // Zero: a frame is complete and flushed. A call that does nothing asks for the next frame's header.
+        if step.consumed > 0 || step.produced > 0 { isComplete = result == 0 }
+        return step
     }
 }

@@ -1,0 +1,159 @@
+// The built `swiftlet` from outside: exit statuses, messages, and what the VMM inherits, with a VMM that only shows it.
+import Foundation
+import ImageFixtures
+import LaunchConfiguration
+import Testing
+import Wire
+
+/// A prefix with the real `swiftlet` and a stand-in for everything else.
+private final class Prefix: Sendable {
+    let directory: TemporaryDirectory
+
+    init() throws {
+        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let built = (own as NSString).deletingLastPathComponent
+        directory = try TemporaryDirectory(in: built)
+        try FileManager.default.createDirectory(atPath: directory.path + "/bin", withIntermediateDirectories: true)
+        // Links, not copies: a file that is being written while another test forks can't be executed (ETXTBSY).
+        try FileManager.default.linkItem(atPath: built + "/swiftlet", toPath: directory.path + "/bin/swiftlet")
+        let standIn = (#filePath as NSString).deletingLastPathComponent + "/stand-in-vmm"
+        try FileManager.default.createSymbolicLink(atPath: directory.path + "/bin/swiftlet-vmm", withDestinationPath: standIn)
+        try directory.write("share/swiftlet/vmlinux", "kernel")
+        try directory.write("share/swiftlet/initrd", "initrd")
+    }
+
+    func read(_ name: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: directory.path + "/bin/" + name))) }
+
+    func process(_ arguments: [String]) -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: directory.path + "/bin/swiftlet")
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
+        return process
+    }
+
+    func run(_ arguments: String...) throws -> (status: Int32, output: String, error: String, pid: Int32) {
+        let process = process(arguments)
+        let (output, error) = (Pipe(), Pipe())
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = error
+        try process.run()
+        let outputText = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let errorText = String(decoding: error.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return (process.terminationStatus, outputText, errorText, process.processIdentifier)
+    }
+}
+
+@Suite struct CommandTests {
+    private let prefix: Prefix
+
+    init() throws { prefix = try Prefix() }
+
+    @Test func theVMMTakesTheProcessOver() throws {
+        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        let result = try prefix.run("run", "--name", "some-name", "-i", "--timeline=times", "layout", "echo", "-n")
+        #expect(result.status == 42)
+        #expect(result.error == "")
+        #expect(String(decoding: try prefix.read("pid"), as: UTF8.self) == "\(result.pid)\n")
+
+        let configuration = try LaunchConfiguration(wireBytes: try prefix.read("configuration"))
+        #expect(configuration.machine.memory == 512 << 20)
+        #expect(configuration.machine.kernel.length == 6)
+        #expect(configuration.launched > 0)
+        let files = String(decoding: try prefix.read("files"), as: UTF8.self).split(separator: "\n").map(String.init)
+        for expected in ["/share/swiftlet/vmlinux", "/share/swiftlet/initrd", "/times", TestImage.blobPath(TestImage().layers[0].bytes)] {
+            #expect(files.contains { $0.hasSuffix(expected) }, "\(expected) is handed over")
+        }
+        #expect(files.contains { $0.hasPrefix("socket:") })
+        #expect(files.contains { $0.contains("memfd:") })
+        // The directories and documents that only `swiftlet` needed are closed.
+        #expect(!files.contains { $0.hasSuffix("/layout") || $0.hasSuffix("index.json") })
+    }
+
+    @Test func closedStandardDescriptorsAreNotReused() throws {
+        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", "exec bin/swiftlet run layout <&- >&- 2>&-"]
+        process.currentDirectoryURL = URL(fileURLWithPath: prefix.directory.path)
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 42)
+        let configuration = try LaunchConfiguration(wireBytes: try prefix.read("configuration"))
+        #expect(configuration.machine.kernel.descriptor > 2)
+    }
+
+    @Test func aNameIsTakenWhileTheContainerRuns() throws {
+        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        try prefix.directory.write("bin/wait", "")
+        let name = "name-\(UInt64.random(in: 0...UInt64.max))"
+        let first = prefix.process(["run", "--name", name, "layout"])
+        first.standardInput = Pipe()
+        try first.run()
+        while !FileManager.default.fileExists(atPath: prefix.directory.path + "/bin/environment") { usleep(1000) }
+        let second = try prefix.run("run", "--name", name, "layout")
+        #expect(second.status == 125)
+        #expect(second.error == "swiftlet: the name \"\(name)\" is in use by a running container: choose another --name or wait until it ends\n")
+        kill(first.processIdentifier, SIGKILL)
+        first.waitUntilExit()
+        try FileManager.default.removeItem(atPath: prefix.directory.path + "/bin/wait")
+        #expect(try prefix.run("run", "--name", name, "layout").status == 42)
+    }
+
+    @Test(arguments: [
+        (["run"], "swiftlet: no image: name one after the options\nSee 'swiftlet run --help'.\n"),
+        (["run", "--memory"], "swiftlet: the option --memory needs a value: --memory SIZE\nSee 'swiftlet run --help'.\n"),
+        (["frob"], "swiftlet: unknown command \"frob\"\nSee 'swiftlet --help'.\n"),
+        ([], "swiftlet: no command: use 'swiftlet run IMAGE' to run a container\nSee 'swiftlet --help'.\n"),
+        (["doctor", "x"], "swiftlet: \"x\" is not expected: doctor takes no arguments\nSee 'swiftlet doctor --help'.\n"),
+        (
+            ["ps"],
+            "swiftlet: there is no command \"ps\" yet: a container lives as long as its 'swiftlet run': send that process a signal to end it\nSee 'swiftlet --help'.\n"
+        ),
+        (["run", "oci:/nonexistent"], "swiftlet: image \"oci:/nonexistent\": there is no /nonexistent: check the path\n"),
+        (["run", "oci:a\u{1B}[31m"], "swiftlet: image \"oci:a?[31m\": there is no a?[31m: check the path\n"),
+        (
+            ["run", "--kernel", "/nonexistent", "x"],
+            "swiftlet: the kernel /nonexistent cannot be opened: No such file or directory: check --kernel\n"
+        ),
+        (["run", "--kernel", "/etc", "x"], "swiftlet: the kernel /etc cannot be opened: Is a directory: check --kernel\n"),
+    ])
+    func failuresAre125(arguments: [String], message: String) throws {
+        let process = prefix.process(arguments)
+        let error = Pipe()
+        process.standardError = error
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        #expect(String(decoding: error.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) == message)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 125)
+    }
+
+    @Test func aTerminalIsAskedForInVain() throws {
+        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        let result = try prefix.run("run", "-it", "layout")
+        #expect(result.status == 125)
+        #expect(result.error == "swiftlet: standard input is no terminal, as -i -t needs: leave -t out\n")
+    }
+
+    @Test(arguments: [["--help"], ["run", "--help"], ["doctor", "--help"], ["--version"], ["help"]])
+    func helpSucceeds(arguments: [String]) throws {
+        let process = prefix.process(arguments)
+        let output = Pipe()
+        process.standardOutput = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+        #expect(text.hasPrefix("Usage: swiftlet") || text.hasPrefix("swiftlet 0."))
+        #expect(text.split(separator: "\n").allSatisfy { $0.utf8.count <= 100 })
+    }
+
+    @Test func doctorFindsTheStandInLacking() throws {
+        let result = try prefix.run("doctor", "--json")
+        #expect(result.status == 1)
+        #expect(try JSONSerialization.jsonObject(with: Data(result.output.utf8)) is [String: Any])
+    }
+}

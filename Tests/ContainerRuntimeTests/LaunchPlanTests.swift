@@ -1,0 +1,233 @@
+import AgentProtocol
+import Foundation
+import ImageFixtures
+import Images
+import LaunchConfiguration
+import LinuxSystem
+import OCI
+import Testing
+import Wire
+
+@testable import ContainerRuntime
+
+@Suite struct LaunchPlanTests {
+    private let directory: TemporaryDirectory
+    private let image: Image
+    private var options = RunOptions(image: "image")
+    private let files = LaunchFiles(
+        kernel: Extent(descriptor: 40, offset: 0, length: 400), initrd: Extent(descriptor: 41, offset: 0, length: 410))
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        let layers: [TestImage.Layer] = [
+            .init([UInt8](repeating: 1, count: 5000)),
+            .init([UInt8](repeating: 2, count: 4096), mediaType: "application/vnd.oci.image.layer.v1.tar+zstd"),
+            .init([3], mediaType: "application/vnd.oci.image.layer.v1.tar"),
+        ]
+        let path = try TestImage.archive(TestImage(layers: layers).files, to: directory)
+        image = try ImageReference(Array(path.utf8)).load()
+    }
+
+    private func configuration(_ files: LaunchFiles) throws -> LaunchConfiguration {
+        let process = try ContainerProcess(options, image: image.configuration.process, userEnvironment: [], hostname: "box")
+        return try LaunchPlan(options: options, process: process, layers: image.layers, hostname: "box", files: files).configuration(launched: 7)
+    }
+
+    private func messages(_ configuration: LaunchConfiguration) throws -> (ContainerSpec, ProcessSpec) {
+        var reader = FrameReader()
+        reader.append(configuration.supervisor.frames)
+        let first = try #require(try reader.next())
+        let second = try #require(try reader.next())
+        #expect(try reader.next() == nil)
+        guard case .createContainer(let container) = try HostMessage(first), case .startProcess(let process) = try HostMessage(second) else {
+            throw ContainerError.noCommand
+        }
+        return (container, process)
+    }
+
+    @Test func theLayersAreOneDisk() throws {
+        let made = try configuration(files)
+        let descriptor = image.layers[0].range.file.descriptor.raw
+        #expect(made.machine.disks.count == 1)
+        #expect(made.machine.disks[0].readOnly)
+        #expect(
+            made.machine.disks[0].extents == image.layers.map { Extent(descriptor: descriptor, offset: $0.range.offset, length: $0.range.length) })
+
+        let (container, _) = try messages(made)
+        #expect(container.layers.map(\.offset) == [0, 8192, 12288])
+        #expect(container.layers.map(\.length) == [5000, 4096, 1])
+        #expect(container.layers.map(\.compression) == [.gzip, .zstd, .none])
+        #expect(container.layers.map(\.digest) == image.layers.map { $0.digest?.bytes ?? [] })
+        #expect(container.layers.map(\.diffID) == image.layers.map(\.diffID.bytes))
+        #expect(container.storage == .memory(bytes: 256 << 20))
+    }
+
+    @Test mutating func aScratchDiskComesSecond() throws {
+        var files = files
+        files.scratch = Extent(descriptor: 42, offset: 0, length: 1 << 30)
+        let made = try configuration(files)
+        #expect(made.machine.disks.count == 2)
+        #expect(made.machine.disks[1].ephemeral && !made.machine.disks[1].readOnly)
+        #expect(try messages(made).0.storage == .disk(index: 1))
+    }
+
+    @Test(
+        arguments: [(false, false, 0, 1026, 1027), (true, false, 1025, 1026, 1027), (true, true, 1025, 1026, 0), (false, true, 0, 1026, 0)]
+            as [(Bool, Bool, UInt32, UInt32, UInt32)])
+    mutating func streams(interactive: Bool, terminal: Bool, input: UInt32, output: UInt32, error: UInt32) throws {
+        options.interactive = interactive
+        options.terminal = terminal
+        let made = try configuration(files)
+        #expect(made.supervisor.inputPort == input)
+        #expect(made.supervisor.outputPort == output)
+        #expect(made.supervisor.errorPort == error)
+        #expect(made.supervisor.terminal == terminal)
+        let expected: ProcessStreams =
+            terminal
+            ? .terminal(port: output, size: WindowSize(rows: 0, columns: 0)) : .pipes(input: input, output: output, error: error)
+        #expect(try messages(made).1.streams == expected)
+    }
+
+    @Test mutating func optionsReachTheirPlaces() throws {
+        options.cpus = 3
+        options.memory = 64 << 20
+        options.logLevel = .debug
+        options.readOnlyRoot = true
+        options.user = "1000"
+        options.limits = [ResourceLimit(resource: 7, soft: 1, hard: 2)]
+        options.stopSignal = 3
+        var files = files
+        files.timeline = 9
+        let made = try configuration(files)
+        #expect(made.machine.cpus == 3)
+        #expect(made.machine.memory == 64 << 20)
+        #expect(made.machine.kernel == files.kernel)
+        #expect(made.machine.initrd == files.initrd)
+        #expect(made.machine.console)
+        #expect(made.launched == 7)
+        #expect(made.timeline == 9)
+        #expect(made.logLevel == .debug)
+        #expect(made.supervisor.process == 1)
+        #expect(made.supervisor.stopSignal == 3)
+        let (container, process) = try messages(made)
+        #expect(container.container == 1 && process.container == 1 && process.process == 1)
+        #expect(container.readOnlyRoot)
+        #expect(process.user == "1000")
+        #expect(process.limits == options.limits)
+        #expect(process.arguments == ["/bin/sh"])
+        #expect(process.capabilities == ProcessSpec.defaultCapabilities)
+        #expect(container.maskedPaths.contains("/proc/kcore"))
+        #expect(container.readOnlyPaths.contains("/proc/sys"))
+    }
+
+    @Test func theHostsFilesAreInjected() throws {
+        let (container, _) = try messages(try configuration(files))
+        #expect(container.files.map(\.path) == ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"])
+        #expect(String(decoding: container.files[0].contents, as: UTF8.self).contains("127.0.0.1\tlocalhost\n"))
+        #expect(String(decoding: container.files[0].contents, as: UTF8.self).hasSuffix("\tbox\n"))
+        #expect(String(decoding: container.files[1].contents, as: UTF8.self) == "box\n")
+    }
+
+    @Test func theConfigurationSurvivesItsWire() throws {
+        let made = try configuration(files)
+        #expect(try LaunchConfiguration(wireBytes: made.wireBytes) == made)
+    }
+
+    @Test mutating func tooMuchForAFrameIsExplained() {
+        options.command = [Text](repeating: Text(String(repeating: "x", count: 100_000)), count: 50)
+        #expect(throws: ContainerError.tooLargeRequest) { try configuration(files) }
+    }
+
+    @Test(
+        arguments: [
+            (0, 512, nil, RootPlan.memory(256 << 20)), (64 << 20, 512, nil, .memory(256 << 20)), (64 << 20 | 1, 512, nil, .scratchDisk(nil)),
+            (0, 512, 1 << 30, .scratchDisk(1 << 30)),
+        ] as [(UInt64, UInt64, UInt64?, RootPlan)])
+    func smallImagesLiveInMemory(layers: UInt64, mebibytes: UInt64, size: UInt64?, expected: RootPlan) {
+        #expect(RootPlan(layersLength: layers, memory: mebibytes << 20, storageSize: size) == expected)
+    }
+}
+
+@Suite struct ContainerNameTests {
+    @Test func aNameIsTakenUntilItsDescriptorCloses() throws {
+        let name = Text("test-\(UInt64.random(in: 0...UInt64.max))")
+        do {
+            let first = try ContainerName.reserve(name)
+            #expect(throws: ContainerError.nameInUse(name.string)) { _ = try ContainerName.reserve(name) }
+            _ = consume first
+        }
+        _ = try ContainerName.reserve(name)
+    }
+
+    @Test func theLongestNameFits() throws {
+        let name = Text(String(repeating: "n", count: ContainerName.lengthLimit))
+        _ = try ContainerName.reserve(name)
+    }
+}
+
+@Suite struct ScratchDiskTests {
+    private let directory: TemporaryDirectory
+    private static let root = String(#filePath.prefix(while: { _ in true }).split(separator: "/").dropLast(3).joined(separator: "/"))
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func run(_ program: String, _ arguments: [String]) throws -> Int32 {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    @Test func theTemplateIsASoundFileSystem() throws {
+        #expect(try run("/\(Self.root)/scripts/scratch-template", [directory.path]) == 0)
+        let template = directory.path + "/scratch.template"
+        #expect(try Data(contentsOf: URL(fileURLWithPath: template)).count < 100_000)
+        let disk = try ScratchDisk.make(size: nil, template: template, directory: directory.path)
+        #expect(try disk.status().size == 10 << 30)
+        #expect(try run("/usr/sbin/e2fsck", ["-f", "-n", "/proc/\(getpid())/fd/\(disk.raw)"]) == 0)
+        // Nothing but the template is left behind.
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["scratch.template"])
+    }
+
+    @Test func anotherSizeIsMadeToMeasure() throws {
+        let disk = try ScratchDisk.make(size: 64 << 20 | 1, template: "/nonexistent", directory: directory.path)
+        #expect(try disk.status().size == 64 << 20)
+        #expect(try run("/usr/sbin/e2fsck", ["-f", "-n", "/proc/\(getpid())/fd/\(disk.raw)"]) == 0)
+    }
+
+    @Test func theScriptUsesTheSameOptions() throws {
+        let script = try String(contentsOfFile: "/\(Self.root)/scripts/scratch-template", encoding: .utf8)
+        for option in ScratchDisk.makerOptions { #expect(script.contains(option)) }
+    }
+
+    @Test func problemsAreExplained() throws {
+        #expect(throws: ContainerError.noScratchSpace(directory: "/nonexistent", SystemError(call: "open", subject: "/nonexistent", errno: ENOENT))) {
+            _ = try ScratchDisk.make(size: nil, template: "t", directory: "/nonexistent")
+        }
+        let damaged = try directory.write("damaged", "SWSPARSE then nothing good")
+        #expect(throws: ContainerError.damagedTemplate(path: damaged)) {
+            _ = try ScratchDisk.make(size: nil, template: damaged, directory: directory.path)
+        }
+    }
+
+    @Test(
+        arguments: [
+            [], [1, 2, 3], [0, 0, 0, 0, 0, 0, 0, 1], [0, 16, 0, 0, 0, 0, 0, 0, 1],
+            [0, 16, 0, 0, 0, 0, 0, 0, 0xFF, 15, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 9],
+            [0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
+        ] as [[UInt8]])
+    func damagedTemplatesAreRefused(rest: [UInt8]) {
+        #expect(ScratchTemplate(ScratchTemplate.magic + rest) == nil)
+    }
+
+    @Test func recordsAreRead() throws {
+        let bytes: [UInt8] = [0, 16, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 8]
+        let template = try #require(ScratchTemplate(ScratchTemplate.magic + bytes))
+        #expect(template.size == 4096)
+        #expect(template.records == [.init(offset: 3, bytes: [9, 8])])
+    }
+}
