@@ -144,7 +144,7 @@ public struct LaunchPlan: Sendable {
             container: Self.container, process: Self.firstProcess, arguments: process.arguments, environment: process.environment,
             workingDirectory: process.workingDirectory, streams: streams)
         spec.user = process.user
-        spec.limits = options.limits
+        spec.limits = ContainerDefaults.limits.filter { limit in !options.limits.contains { $0.resource == limit.resource } } + options.limits
         return spec
     }
 }
