@@ -55,6 +55,14 @@ import LinuxSystem
         }
     }
 
+    /// XCR0, the register states that XSAVE keeps (Intel SDM volume 1, §13.3).
+    public func setExtendedControl(_ value: UInt64) throws(KVMError) {
+        var registers = kvm_xcrs()
+        registers.nr_xcrs = 1
+        registers.xcrs.0 = kvm_xcr(xcr: 0, reserved: 0, value: value)
+        try ioctl("KVM_SET_XCRS", descriptor.raw, CLINUX_KVM_SET_XCRS, value: &registers)
+    }
+
     public func registers() throws(KVMError) -> kvm_regs {
         var registers = kvm_regs()
         try ioctl("KVM_GET_REGS", descriptor.raw, CLINUX_KVM_GET_REGS, value: &registers)

@@ -1,6 +1,7 @@
 // The machine's virtio devices in their order: disks (vda, vdb, …), vsock, entropy, and a console where one is asked for.
 // Each has 4 KiB of registers, one interrupt line, and a parameter on the kernel's command line that says so.
 import AddressSpace
+import Glibc
 import KVM
 import LaunchConfiguration
 import LinuxSystem
@@ -79,9 +80,20 @@ final class DeviceSet {
 
     func expose(port: UInt32, socket: consuming OwnedDescriptor) { host.expose(port: port, socket: socket) }
 
-    /// Resets every device, which closes the streams' host ends.
+    /// Serves what the guest left in its queues, gives readers a second to take it, and resets every device, which closes the streams' host ends.
     func disconnect() {
-        for slot in slots { slot.transport.write(offset: 0x70, size: 4, value: 0) }
+        for slot in slots { slot.transport.serveAll() }
+        let deadline = monotonicNanoseconds() + 1_000_000_000
+        while hasWaitingBytes, monotonicNanoseconds() < deadline {
+            usleep(1000)
+            for slot in slots { slot.transport.hostReady() }
+        }
+        for slot in slots { slot.transport.reset() }
+    }
+
+    /// Whether sockets haven't taken all that the guest has sent.
+    private var hasWaitingBytes: Bool {
+        slots.contains { slot in slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
     }
 
     func watch(on loop: EventLoop) throws(SystemError) {

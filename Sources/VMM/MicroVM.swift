@@ -84,6 +84,7 @@ public final class MicroVM {
             let vcpu = try machine.createVCPU(id: id)
             try vcpu.setCPUID(policy.table(for: id))
             try vcpu.setMSRs(ModelSpecificRegisters.boot)
+            if let control = policy.extendedControl { try vcpu.setExtendedControl(control) }
             vcpus.append(vcpu)
         }
         return vcpus

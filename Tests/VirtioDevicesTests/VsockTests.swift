@@ -318,6 +318,16 @@ private func pattern(_ count: Int, from start: Int = 0) -> [UInt8] {
     #expect(test.readNow() == [1])
 }
 
+@Test func whatTheGuestSentLastIsServedWithoutItsNotification() throws {
+    let guest = try VsockGuest()
+    let socket = try guest.connect(host: 1024)
+    try guest.offer(Packet(Operation.data, host: 1024), [1, 2, 3])
+    guest.driver.transport.serveAll()
+    guest.driver.transport.reset()
+    #expect(socket.readNow() == [1, 2, 3])
+    #expect(socket.readNow() == nil)
+}
+
 @Test func resetDeliversWhatTheSocketStillTakes() throws {
     let guest = try VsockGuest()
     let socket = try guest.connect(host: 1024)

@@ -3,11 +3,10 @@
 # shellcheck shell=bash disable=SC2154
 
 # How long the machine may take until it is up, and how long the command may take to end when told to, and its
-# files to be written back. In seconds of real time.
+# files to be written back (but for the latter there is at least the command's own time). In seconds of real time.
 readonly boot_limit=${SWIFTLET_LAB_BOOT_LIMIT:-90}
 readonly stop_limit=10
 readonly save_limit=300
-readonly drain_limit=10
 
 qemu=
 relay=
@@ -130,7 +129,8 @@ follow_events() {
                 failure="the machine did not come up within $boot_limit s"
                 return
             elif [[ -n $saved ]]; then
-                break # All but output that something held back, or nobody reads.
+                timed_out=1
+                break
             elif [[ -z $timed_out && $failure_stage != save ]]; then
                 timed_out=1
                 echo stop >&"$orders"
@@ -148,13 +148,18 @@ follow_events() {
                 deadline=$((SECONDS + timeout))
                 feed_input
                 ;;
-            begun) failure_stage='command' ;;
+            begun)
+                # Staging had its own time.
+                failure_stage='command'
+                deadline=$((SECONDS + timeout))
+                ;;
             ended\ *)
                 [[ -n $status ]] || status=${line#ended }
                 failure_stage=save
-                deadline=$((SECONDS + save_limit))
+                deadline=$((SECONDS + (timeout > save_limit ? timeout : save_limit)))
                 ;;
-            "done") saved=1; deadline=$((SECONDS + drain_limit)) ;;
+            # What reads our output may be slow.
+            "done") saved=1; deadline=$((SECONDS + timeout)) ;;
             drained) drained=1 ;;
             broken)
                 # As if the command itself had written to the closed pipe.

@@ -17,6 +17,16 @@ public struct CPUIDPolicy: Sendable {
         self.hasDeadlineTimer = hasDeadlineTimer
     }
 
+    /// XCR0 with every state of x87, SSE and AVX that the host's table has (leaf 0xD, EAX); nil without XSAVE.
+    ///
+    /// Firmware would leave only x87 on. KVM computes leaf 0xD's sizes from the XCR0 that it knows, and a KVM that is virtualised itself may miss the
+    /// guest's first XSETBV: the kernel then finds the sizes inconsistent and gives AVX up.
+    public var extendedControl: UInt64? {
+        guard let leaf = host.entries.first(where: { $0.leaf == 0xD && $0.subleaf == 0 }), leaf.eax & 1 != 0 else { return nil }
+        let avx512: UInt32 = 0xE0
+        return UInt64(leaf.eax & 7 | (leaf.eax & avx512 == avx512 ? avx512 : 0))
+    }
+
     /// Bits that an APIC id of one of the CPUs needs: one socket, one thread per core.
     private var idBits: UInt32 { cpus <= 1 ? 0 : UInt32(32 - (cpus - 1).leadingZeroBitCount) }
 

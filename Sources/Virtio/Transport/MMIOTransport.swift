@@ -91,6 +91,12 @@ public final class MMIOTransport: BusDevice {
         if case .more = progress, let first = queueEvents.first { first.event.signal() }
     }
 
+    /// Serves every queue and the host side, as if all had been notified: for a VM that ended with notifications that nobody has seen.
+    public func serveAll() {
+        for index in queueEvents.indices { notify(queue: index) }
+        if pollDescriptor != nil { hostReady() }
+    }
+
     /// What the driver does by writing 0 to Status, for a VM that has ended: the device gives up its host side's connections.
     public func reset() { guarded.withLock { $0.write(.status, 0) } }
 
