@@ -7,8 +7,10 @@ public final class Timeline: Sendable {
     public enum Phase: String, CaseIterable, Sendable {
         case launched
         case vmmStarted = "vmm-started"
-        case kvmReady = "kvm-ready"
+        /// The guest's memory holds kernel and initrd.
         case memoryMapped = "memory-mapped"
+        /// The machine exists, with memory and devices.
+        case kvmReady = "kvm-ready"
         case firstInstruction = "first-instruction"
         case initStarted = "init-started"
         case agentConnected = "agent-connected"

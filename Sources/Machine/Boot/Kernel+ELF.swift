@@ -35,7 +35,8 @@ extension LoadedKernel {
             let base = index * programHeaderSize
             guard field(table, base, UInt32.self) == loadable else { continue }
             let segment = Segment(
-                isWritable: field(table, base + 4, UInt32.self) & writable != 0, offset: field(table, base + 8), address: field(table, base + 24), fileSize: field(table, base + 32),
+                isWritable: field(table, base + 4, UInt32.self) & writable != 0, offset: field(table, base + 8), address: field(table, base + 24),
+                fileSize: field(table, base + 32),
                 memorySize: field(table, base + 40))
             if segment.memorySize == 0 { continue }
             let segmentEnd = try segment.load(file, into: memory, lowLimit: memory.regions[0].count)
