@@ -79,6 +79,7 @@ let package = Package(
         .testTarget(
             name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"], exclude: ["stand-in-vmm"],
             swiftSettings: strict),
+        tests("ArchiveTests", ["Archive"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
     ],
     swiftLanguageModes: [.v6]

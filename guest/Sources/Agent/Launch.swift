@@ -115,8 +115,14 @@ struct Launch {
         } catch { throw Failure(.agent, "the process's streams can't be set up: \(error)") }
     }
 
+    /// As Docker's daemon hands them down: the kernel's own defaults are too few files, and processes by the size of memory.
+    private static let defaultLimits = [
+        ResourceLimit(resource: UInt32(RLIMIT_NOFILE), soft: 1 << 20, hard: 1 << 20),
+        ResourceLimit(resource: UInt32(RLIMIT_NPROC), soft: .max, hard: .max),
+    ]
+
     private func limit() throws(Failure) {
-        for limit in process.limits {
+        for limit in Launch.defaultLimits + process.limits {
             do { try Processes.setLimit(limit.resource, soft: limit.soft, hard: limit.hard) } catch {
                 throw Failure(.configuration, "resource limit \(Int(limit.resource)) can't be set: \(error)")
             }
