@@ -108,7 +108,7 @@ final class Agent {
     }
 
     private func readControl() {
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        var buffer = [UInt8](repeating: 0, count: 8 << 10)
         guard let count = try? InputOutput.read(control.raw, into: &buffer, count: buffer.count), count > 0 else { Machine.reset() }
         reader.append(buffer[..<count])
         do throws(WireError) {

@@ -113,6 +113,9 @@ public enum Processes {
     /// The effective and permitted sets; nothing inheritable.
     @inline(never) public static func setCapabilities(_ capabilities: UInt64) throws(SystemError) { try systemCall { guest_capset(capabilities) } }
 
+    /// No ptrace(2) by others, no core; until the next execve(2).
+    public static func forbidTracing() { _ = guest_prctl(PR_SET_DUMPABLE, 0) }
+
     @inline(never) public static func forbidNewPrivileges() throws(SystemError) { try systemCall { guest_prctl(PR_SET_NO_NEW_PRIVS, 1) } }
 
     /// execve(2); returns only if it fails.

@@ -16,7 +16,7 @@ struct LayerName {
 /// Pulls: `next` fills the caller's buffer and says how much of it is valid.
 final class LayerStream {
     static let inputLength = 512 << 10
-    static let outputLength = 256 << 10
+    private static let outputLength = 256 << 10
 
     private let layer: LayerSource
     private let name: LayerName
@@ -26,6 +26,8 @@ final class LayerStream {
     private var inputRange = 0..<0
     /// Bytes of the layer that were read from the device.
     private var read: UInt64 = 0
+    /// What `next` wants to be given: little for little layers, because memory that was never touched costs a page fault each 4 KiB.
+    var chunkLength: Int { layer.length < 32 << 10 ? 32 << 10 : LayerStream.outputLength }
     private var compressedDigest: SHA256Digest?
     private var tarDigest: SHA256Digest?
 
