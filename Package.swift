@@ -70,6 +70,9 @@ let package = Package(
         .target(name: "ImageFixtures", dependencies: ["CCrypto"], path: "Tests/ImageFixtures"),
         tests("OCITests", ["OCI"]),
         tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
+        // Runs build/bin/swiftlet on a machine that can: scripts/test.
+        .target(name: "CTestProcess", path: "Tests/CTestProcess"),
+        tests("VMTests", ["CTestProcess"]),
         tests(
             "ContainerRuntimeTests",
             ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),

@@ -10,6 +10,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case file(what: String, SystemError, remedy: String)
     case system(what: String, SystemError)
     case environmentFile(path: String, line: Int, problem: String)
+    case environmentFileTooLarge(path: String)
     case imageConfiguration(field: String, value: String, remedy: String)
     case noCommand
     case notATerminal
@@ -28,6 +29,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         case .file(let what, let error, let remedy): "\(what) \(error.subject) cannot be opened: \(error.reason): \(remedy)"
         case .system(let what, let error): "\(what): \(error.call) failed: \(error.reason)"
         case .environmentFile(let path, let line, let problem): "the environment file \(path), line \(line): \(problem)"
+        case .environmentFileTooLarge(let path): "the environment file \(path) exceeds 4 MiB: check --env-file"
         case .imageConfiguration(let field, let value, let remedy):
             "the image's configuration has the \(field) \"\(value)\", which cannot be used: \(remedy)"
         case .noCommand: "no command: the image names none, give one after its name"

@@ -86,11 +86,10 @@ public struct KVM: ~Copyable, Sendable {
     }
 
     /// KVM_CREATE_VM.
-    public func createVirtualMachine() throws(KVMError) -> VirtualMachine {
-        let raw = try ioctl("KVM_CREATE_VM", descriptor.raw, CLINUX_KVM_CREATE_VM)
-        let runSize = try ioctl("KVM_GET_VCPU_MMAP_SIZE", descriptor.raw, CLINUX_KVM_GET_VCPU_MMAP_SIZE)
-        return VirtualMachine(descriptor: OwnedDescriptor(owning: raw), runSize: Int(runSize))
-    }
+    public func createVirtualMachine() throws(KVMError) -> VirtualMachine { try VirtualMachine(creatingBy: descriptor.raw) }
+
+    /// KVM_CREATE_VM on a thread of its own, while the caller does something else. This value must outlive the creation.
+    public func beginVirtualMachine() throws(KVMError) -> MachineCreation { try MachineCreation(by: descriptor.raw) }
 
     /// KVM_GET_SUPPORTED_CPUID: what the host's CPU and KVM can show to a guest.
     public func supportedCPUID() throws(KVMError) -> CPUID {

@@ -7,9 +7,10 @@ public final class VirtualMachine: Sendable {
     private let descriptor: OwnedDescriptor
     private let runSize: Int
 
-    init(descriptor: consuming OwnedDescriptor, runSize: Int) {
-        self.descriptor = descriptor
-        self.runSize = runSize
+    /// `kvm` is a descriptor of /dev/kvm.
+    init(creatingBy kvm: Int32) throws(KVMError) {
+        runSize = Int(try ioctl("KVM_GET_VCPU_MMAP_SIZE", kvm, CLINUX_KVM_GET_VCPU_MMAP_SIZE))
+        descriptor = OwnedDescriptor(owning: try ioctl("KVM_CREATE_VM", kvm, CLINUX_KVM_CREATE_VM))
     }
 
     /// KVM_SET_TSS_ADDR: three pages below 4 GiB that Intel CPUs need for real mode, outside RAM and devices.

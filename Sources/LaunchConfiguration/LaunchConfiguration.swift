@@ -181,7 +181,7 @@ public struct LaunchConfiguration: WireCodable, Equatable, Sendable {
     public var supervisor: SupervisorConfiguration
     /// CLOCK_MONOTONIC in nanoseconds when `swiftlet` was executed: the timeline's zero.
     public var launched: UInt64
-    /// Where the timeline is written as JSON at the end; nil: nowhere.
+    /// Where the timeline is written at the end, as JSON or, on standard error, in words; nil: nowhere.
     public var timeline: Int32?
     public var logLevel: LogLevel
 

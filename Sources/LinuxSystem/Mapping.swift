@@ -17,6 +17,23 @@ import Glibc
             count: count, protection: PROT_READ | PROT_WRITE, flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, descriptor: -1)
     }
 
+    /// The same, beginning at a multiple of `alignment` (a power of two, at least the page size).
+    public init(anonymous count: Int, alignment: Int) throws(SystemError) {
+        let whole = try Mapping(anonymous: count + alignment)
+        let skipped = Int((UInt(alignment) &- whole.address) & UInt(alignment - 1))
+        unsafe base = whole.base.advanced(by: skipped)
+        self.count = count
+        whole.keep(skipped..<skipped + count)
+    }
+
+    /// Unmaps what lies outside of `range` (multiples of the page size) and gives up owning the rest.
+    private consuming func keep(_ range: Range<Int>) {
+        // SAFETY: both pieces lie inside the mapping that this value owned, and nothing refers to them yet.
+        if range.lowerBound > 0 { unsafe munmap(base, range.lowerBound) }
+        if range.upperBound < count { unsafe munmap(base.advanced(by: range.upperBound), count - range.upperBound) }
+        discard self
+    }
+
     /// Maps `count` bytes of `descriptor` from `offset` (a multiple of the page size).
     public init(count: Int, protection: Int32, flags: Int32, descriptor: Int32, offset: Int = 0) throws(SystemError) {
         // SAFETY: the kernel chooses the address (no MAP_FIXED), so no other mapping is replaced.

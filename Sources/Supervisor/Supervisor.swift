@@ -14,6 +14,13 @@ public final class Supervisor {
     /// Exit status of Swiftlet's own errors, as `docker run` has it.
     public static let ownFailure: Int32 = 125
 
+    /// A stream from the container and where it goes.
+    private struct Output {
+        let relay: StreamRelay
+        let socket: Int32
+        let target: Int32
+    }
+
     private enum State {
         case waiting
         case starting
@@ -27,7 +34,10 @@ public final class Supervisor {
     private let timeline: Timeline
     private let signals: SignalDescriptor
     private var control: ControlChannel?
-    private var outputs: [StreamRelay] = []
+    private var outputs: [Output] = []
+    private var outputsStarted = false
+    /// The terminal's size changed when the process could not be told yet.
+    private var resizeIsPending = false
     private var terminal: Terminal?
     private var state = State.waiting
 
@@ -90,15 +100,15 @@ public final class Supervisor {
     private func connectStreams() throws {
         if configuration.terminal {
             let socket = try connectStream(configuration.outputPort)
-            try startOutput(from: socket, to: STDOUT_FILENO)
+            try addOutput(from: socket, to: STDOUT_FILENO)
             if configuration.inputPort != 0 { try StreamRelay().startInput(from: STDIN_FILENO, to: socket) }
             return
         }
         if configuration.inputPort != 0 {
             try StreamRelay().startInput(from: STDIN_FILENO, to: try connectStream(configuration.inputPort))
         }
-        if configuration.outputPort != 0 { try startOutput(from: try connectStream(configuration.outputPort), to: STDOUT_FILENO) }
-        if configuration.errorPort != 0 { try startOutput(from: try connectStream(configuration.errorPort), to: STDERR_FILENO) }
+        if configuration.outputPort != 0 { try addOutput(from: try connectStream(configuration.outputPort), to: STDOUT_FILENO) }
+        if configuration.errorPort != 0 { try addOutput(from: try connectStream(configuration.errorPort), to: STDERR_FILENO) }
     }
 
     /// The supervisor's end stays open until the process exits: relays on other threads use it.
@@ -109,14 +119,22 @@ public final class Supervisor {
         return pair.first.release()
     }
 
-    private func startOutput(from socket: Int32, to target: Int32) throws {
+    private func addOutput(from socket: Int32, to target: Int32) throws {
         let relay = try StreamRelay()
-        outputs.append(relay)
-        let timeline = timeline
-        try relay.startOutput(from: socket, to: target) { timeline.mark(.firstOutput) }
+        outputs.append(Output(relay: relay, socket: socket, target: target))
         try machine.eventLoop.add(relay.endDescriptor, .readable) { [unowned self, unowned relay] _ in
             machine.eventLoop.remove(relay.endDescriptor)
             endIfDrained()
+        }
+    }
+
+    /// Not before the process is known to run: whoever sees its output may send it signals.
+    private func startOutputs() throws(SystemError) {
+        if outputsStarted { return }
+        outputsStarted = true
+        let timeline = timeline
+        for output in outputs {
+            try output.relay.startOutput(from: output.socket, to: output.target) { timeline.mark(.firstOutput) }
         }
     }
 
@@ -130,8 +148,10 @@ public final class Supervisor {
         case (.hello(let version), .waiting):
             fail(kind: .agent, text: "the initrd's agent speaks protocol \(version), not \(AgentProtocol.version): rebuild the initrd")
         case (.containerReady, .starting): break
-        case (.processStarted(configuration.process, _), .starting): state = .running
+        case (.processStarted(configuration.process, _), .starting): processRuns()
         case (.processExited(configuration.process, let status), .starting), (.processExited(configuration.process, let status), .running):
+            processRuns()
+            if isOver { return }
             state = .draining(status: status.code)
             endIfDrained()
         case (.failed(let kind, let text), .waiting), (.failed(let kind, let text), .starting): fail(kind: kind, text: text.string)
@@ -140,11 +160,19 @@ public final class Supervisor {
         }
     }
 
+    private func processRuns() {
+        state = .running
+        do throws(SystemError) { try startOutputs() } catch { return fail(kind: .agent, text: "\(error)") }
+        if resizeIsPending { forward(SIGWINCH) }
+        resizeIsPending = false
+    }
+
     private func forward(_ signal: Int32) {
         switch state {
         case .waiting, .starting:
             // Nobody in the guest can take it yet; a request to end is obeyed here.
             if [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(signal) { end(status: 128 + signal) }
+            if signal == SIGWINCH { resizeIsPending = true }
         case .running:
             if signal == SIGWINCH {
                 guard configuration.terminal, let size = Terminal.size(of: STDIN_FILENO) ?? Terminal.size(of: STDOUT_FILENO) else { return }
@@ -179,13 +207,14 @@ public final class Supervisor {
 
     /// The exit status is reported only when the container's last output byte has been written.
     private func endIfDrained() {
-        if case .draining(let status) = state, outputs.allSatisfy(\.hasEnded) { end(status: status) }
+        if case .draining(let status) = state, outputs.allSatisfy(\.relay.hasEnded) { end(status: status) }
     }
 
     /// After a panic or a fault: what the container had written still comes out, if its reader takes it.
     private func drainAfterMachineEnd() {
         machine.disconnectStreams()
+        try? startOutputs()
         let deadline = monotonicNanoseconds() + 2_000_000_000
-        while !outputs.allSatisfy(\.hasEnded), monotonicNanoseconds() < deadline { usleep(1000) }
+        while !outputs.allSatisfy(\.relay.hasEnded), monotonicNanoseconds() < deadline { usleep(1000) }
     }
 }

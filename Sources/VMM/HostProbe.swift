@@ -8,6 +8,7 @@ import Glibc
 public import KVM
 import LinuxSystem
 import Machine
+import Synchronization
 
 public enum HostProbe {
     public enum Outcome: Equatable, Sendable {
@@ -17,17 +18,20 @@ public enum HostProbe {
         case failed(String)
     }
 
-    private static let iterations: UInt64 = 16384
-    /// A CPU takes microseconds for the probe, an emulated one (a machine under TCG) one or two milliseconds, an interpreter at least 25.
-    private static let limit: UInt64 = 12_000_000
-    private static let attempts = 3
+    private static let iterations: UInt64 = 2048
+    /// In nanoseconds. A CPU takes microseconds for the probe, an emulated one (a machine under TCG) a fifth of a millisecond, an interpreter at least 3.
+    private static let limit: UInt64 = 1_500_000
+    /// A busy or emulated host is slow in user mode too; an interpreter of kernel mode is a thousand times slower than that.
+    private static let slowdownLimit: UInt64 = 100
+    /// Short and many: on a busy host most are interrupted, but not all.
+    private static let attempts = 16
     private static let resultPort: UInt64 = 0x80
 
     /// popcnt; lock cmpxchg16b on [rdi]; a loop that counts in memory at [rdi+16]; then a port write.
     private static let program: [UInt8] = [
         0xF3, 0x48, 0x0F, 0xB8, 0xC0,  // popcnt rax, rax
         0xF0, 0x48, 0x0F, 0xC7, 0x0F,  // lock cmpxchg16b [rdi]
-        0xB9, 0x00, 0x40, 0x00, 0x00,  // mov ecx, 16384
+        0xB9, 0x00, 0x08, 0x00, 0x00,  // mov ecx, 2048
         0x48, 0xFF, 0x47, 0x10,  // inc qword [rdi+16]
         0xFF, 0xC9,  // dec ecx
         0x75, 0xF8,  // jnz -8
@@ -37,7 +41,7 @@ public enum HostProbe {
 
     /// Runs the probe on a vCPU whose tables (`BootState.writeTables`) are in place. The caller sets the vCPU's registers anew afterwards.
     ///
-    /// A busy host may be interrupted once; only a probe that is slow every time tells of an interpreter.
+    /// A busy host may be interrupted; only a probe that is slow every time tells of an interpreter.
     public static func run(on vcpu: VCPU, memory: GuestMemory) throws -> Outcome {
         var best = UInt64.max
         for _ in 0..<attempts {
@@ -47,7 +51,15 @@ public enum HostProbe {
             case .failed(let why): return .failed(why)
             }
         }
-        return .slow(nanoseconds: best)
+        return best / slowdownLimit > userModeTime() ? .slow(nanoseconds: best) : .good(nanoseconds: best)
+    }
+
+    /// What the probe's loop takes outside of the machine, in nanoseconds.
+    private static func userModeTime() -> UInt64 {
+        let counter = Atomic<UInt64>(0)
+        let start = monotonicNanoseconds()
+        for _ in 0..<iterations { counter.wrappingAdd(1, ordering: .relaxed) }
+        return monotonicNanoseconds() - start
     }
 
     private static func runOnce(on vcpu: VCPU, memory: GuestMemory) throws -> Outcome {

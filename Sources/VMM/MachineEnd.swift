@@ -8,6 +8,8 @@ public enum MachineEnd: Equatable, Sendable {
     /// The guest asked for a reset: after a panic, or because its agent gave up.
     case reset
     case fault(FaultReport)
+    /// The probe says that this host can't run it; with the reason.
+    case unsuitableHost(String)
     /// KVM_RUN itself failed.
     case kvm(KVMError)
 }

@@ -16,9 +16,10 @@ public final class MicroVM {
     private let machine: VirtualMachine
     private let devices: DeviceSet
     private let vcpus: [VCPU]
+    private let entry: GuestAddress
     private let configuration: MachineConfiguration
 
-    /// Builds the machine. Everything that can fail for a reason the user can change fails here.
+    /// Builds the machine. What can fail for a reason the user can change fails here, but for a host that the probe rejects: that ends `run`.
     public init(_ configuration: MachineConfiguration, timeline: Timeline, logLevel: LogLevel) throws {
         try MicroVM.check(configuration)
         self.configuration = configuration
@@ -29,20 +30,24 @@ public final class MicroVM {
 
         kvm = try KVM()
         try kvm.requireCapabilities()
-        machine = try kvm.createVirtualMachine()
-        try machine.setTSSAddress(Layout.tss)
-        try machine.createInterruptController()
-        timeline.mark(.kvmReady)
-
+        // The host's kernel waits while it creates the machine; what can be done without the machine is done meanwhile.
+        let creation = try kvm.beginVirtualMachine()
         memory = try GuestMemory(size: configuration.memory)
-        try MicroVM.attach(memory, to: machine)
-        devices = try DeviceSet(configuration, memory: memory, machine: machine, kernelLog: kernelLog)
-        let kernel = try MicroVM.loadSystem(configuration, commandLine: devices.commandLine(logLevel), into: memory)
+        let system = try MicroVM.loadSystem(configuration, into: memory)
+        let cpus = Int(configuration.cpus)
+        let policy = CPUIDPolicy(host: try kvm.supportedCPUID(), cpus: cpus, hasDeadlineTimer: kvm.value(of: .tscDeadlineTimer) != 0)
         timeline.mark(.memoryMapped)
 
-        vcpus = try MicroVM.createVCPUs(Int(configuration.cpus), kvm: kvm, machine: machine)
-        try MicroVM.requireRealVirtualisation(vcpus[0], memory: memory)
-        try BootState.apply(to: vcpus[0], entry: kernel.entry)
+        machine = try creation.wait()
+        try machine.setTSSAddress(Layout.tss)
+        try machine.createInterruptController()
+        try MicroVM.attach(memory, to: machine)
+        devices = try DeviceSet(configuration, memory: memory, machine: machine, kernelLog: kernelLog)
+        try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
+        timeline.mark(.kvmReady)
+
+        vcpus = try MicroVM.createVCPUs(cpus, policy, machine: machine)
+        entry = system.kernel.entry
     }
 
     // MARK: Steps
@@ -61,24 +66,29 @@ public final class MicroVM {
         }
     }
 
-    /// Kernel, initrd, and the tables from which the kernel learns about its machine.
-    private static func loadSystem(
-        _ configuration: MachineConfiguration, commandLine: [UInt8], into memory: GuestMemory
-    ) throws -> LoadedKernel {
-        let kernel = try LoadedKernel(FileRange(configuration.kernel), into: memory)
-        var page = ZeroPage(kernel: kernel, commandLine: commandLine, seed: try randomBytes(32))
-        if let initrd = configuration.initrd {
-            page.initrd = try Initrd.load(FileRange(initrd), above: kernel.end, into: memory)
+    /// What is in the guest's memory before it starts.
+    private struct LoadedSystem {
+        let kernel: LoadedKernel
+        let initrd: (address: GuestAddress, size: UInt64)?
+        let seed: [UInt8]
+
+        func zeroPage(commandLine: [UInt8]) -> ZeroPage {
+            var page = ZeroPage(kernel: kernel, commandLine: commandLine, seed: seed)
+            page.initrd = initrd
+            return page
         }
-        try page.write(to: memory)
-        try MultiprocessorTable.write(cpus: Int(configuration.cpus), to: memory)
-        try BootState.writeTables(to: memory)
-        return kernel
     }
 
-    private static func createVCPUs(_ count: Int, kvm: borrowing KVM, machine: VirtualMachine) throws(KVMError) -> [VCPU] {
-        let policy = CPUIDPolicy(
-            host: try kvm.supportedCPUID(), cpus: count, hasDeadlineTimer: kvm.value(of: .tscDeadlineTimer) != 0)
+    /// Kernel, initrd, and the tables from which the kernel learns about its machine; all but the zero page.
+    private static func loadSystem(_ configuration: MachineConfiguration, into memory: GuestMemory) throws -> LoadedSystem {
+        let kernel = try LoadedKernel(FileRange(configuration.kernel), into: memory)
+        let initrd = try configuration.initrd.map { try Initrd.load(FileRange($0), above: kernel.end, into: memory) }
+        try MultiprocessorTable.write(cpus: Int(configuration.cpus), to: memory)
+        try BootState.writeTables(to: memory)
+        return LoadedSystem(kernel: kernel, initrd: initrd, seed: try randomBytes(32))
+    }
+
+    private static func createVCPUs(_ count: Int, _ policy: CPUIDPolicy, machine: VirtualMachine) throws(KVMError) -> [VCPU] {
         var vcpus: [VCPU] = []
         for id in 0..<UInt32(count) {
             let vcpu = try machine.createVCPU(id: id)
@@ -88,15 +98,6 @@ public final class MicroVM {
             vcpus.append(vcpu)
         }
         return vcpus
-    }
-
-    private static func requireRealVirtualisation(_ vcpu: VCPU, memory: GuestMemory) throws {
-        switch try HostProbe.run(on: vcpu, memory: memory) {
-        case .good: return
-        case .slow(let nanoseconds):
-            throw VMMError.unsuitableHost("it took \(nanoseconds / 1000) µs for a few thousand kernel-mode instructions")
-        case .failed(let why): throw VMMError.unsuitableHost(why)
-        }
     }
 
     // MARK: Connections
@@ -118,8 +119,7 @@ public final class MicroVM {
         let (ports, registers) = try buses()
         for vcpu in vcpus {
             let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
-            if vcpu.id == 0 { timeline.mark(.firstInstruction) }
-            try thread.start()
+            try thread.start(at: vcpu.id == 0 ? entry : nil)
         }
     }
 
@@ -147,6 +147,7 @@ public final class MicroVM {
     public func explain(_ reason: MachineEnd?) -> String {
         switch reason {
         case .fault(let report): return report.description
+        case .unsuitableHost(let why): return "\(VMMError.unsuitableHost(why))"
         case .kvm(let error): return "\(error)"
         case .reset, nil:
             if let panic = kernelLog.panic {

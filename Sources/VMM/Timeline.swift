@@ -7,8 +7,10 @@ public final class Timeline: Sendable {
     public enum Phase: String, CaseIterable, Sendable {
         case launched
         case vmmStarted = "vmm-started"
-        case kvmReady = "kvm-ready"
+        /// The guest's memory holds kernel and initrd.
         case memoryMapped = "memory-mapped"
+        /// The machine exists, with memory and devices.
+        case kvmReady = "kvm-ready"
         case firstInstruction = "first-instruction"
         case initStarted = "init-started"
         case agentConnected = "agent-connected"
@@ -64,7 +66,8 @@ public final class Timeline: Sendable {
 
     public var recorded: [Entry] { entries.withLock { $0 } }
 
-    /// One JSON object: `{"unit": "ns", "phases": [{"phase", "at", "since_previous", "vm_exits"}, …]}`, times relative to `launched`.
+    /// One JSON object: `{"unit": "ns", "launched": …, "phases": [{"phase", "at", "since_previous", "vm_exits"}, …]}`. `launched` is of CLOCK_MONOTONIC, all
+    /// other times are relative to it.
     public var json: String {
         let all = recorded.sorted { $0.nanoseconds < $1.nanoseconds }
         let zero = all.first?.nanoseconds ?? 0
@@ -76,6 +79,6 @@ public final class Timeline: Sendable {
                     + "\"since_previous\": \(entry.nanoseconds - previous), \"vm_exits\": \(entry.exits)}")
             previous = entry.nanoseconds
         }
-        return "{\n  \"unit\": \"ns\",\n  \"phases\": [\n" + lines.joined(separator: ",\n") + "\n  ]\n}\n"
+        return "{\n  \"unit\": \"ns\",\n  \"launched\": \(zero),\n  \"phases\": [\n" + lines.joined(separator: ",\n") + "\n  ]\n}\n"
     }
 }

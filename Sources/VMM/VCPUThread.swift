@@ -1,5 +1,7 @@
 // One thread per vCPU. It blocks in KVM_RUN, passes port and memory accesses to their bus, and reports why it ended.
 //
+//   probing (the boot CPU only) ──good──▶ running
+//
 //   running ──exit──▶ bus ──▶ running
 //      │
 //      ├── reset, triple fault, internal error, KVM_RUN failed ──▶ reported once to EndSignal; the thread ends
@@ -7,6 +9,7 @@
 import AddressSpace
 import KVM
 import LinuxSystem
+import Machine
 
 struct VCPUThread: Sendable {
     let vcpu: VCPU
@@ -16,8 +19,33 @@ struct VCPUThread: Sendable {
     let timeline: Timeline
     let end: EndSignal
 
-    func start() throws(SystemError) {
-        try Thread.start(named: "vcpu") { run() }
+    /// `entry` is where the boot CPU begins; the others (nil) wait for it to start them.
+    func start(at entry: GuestAddress?) throws(SystemError) {
+        try Thread.start(named: "vcpu") {
+            if let entry, !prepareBoot(at: entry) { return }
+            run()
+        }
+    }
+
+    /// The probe runs on the vCPU's own thread: KVM waits for an RCU grace period, which is many milliseconds, when a vCPU changes threads.
+    private func prepareBoot(at entry: GuestAddress) -> Bool {
+        do {
+            switch try HostProbe.run(on: vcpu, memory: memory) {
+            case .good: break
+            case .slow(let nanoseconds):
+                end.report(.unsuitableHost("it took \(nanoseconds / 1000) µs for a few thousand kernel-mode instructions"))
+                return false
+            case .failed(let why):
+                end.report(.unsuitableHost(why))
+                return false
+            }
+            try BootState.apply(to: vcpu, entry: entry)
+        } catch {
+            end.report(.unsuitableHost("\(error)"))
+            return false
+        }
+        timeline.mark(.firstInstruction)
+        return true
     }
 
     private func run() {

@@ -19,7 +19,9 @@ func launch(descriptor: Int32) -> Int32 {
         let supervisor = try Supervisor(configuration.supervisor, machine: machine, timeline: timeline)
         let status = supervisor.run()
         timeline.mark(.exit)
-        if let output = configuration.timeline { try writeAll(output, Array(timeline.json.utf8)) }
+        if let output = configuration.timeline {
+            try writeAll(output, Array((output == STDERR_FILENO ? timeline.summary : timeline.json).utf8))
+        }
         return status
     } catch let error as WireError {
         printError("swiftlet: the launch configuration is unreadable (\(error)): swiftlet and swiftlet-vmm are of different versions")

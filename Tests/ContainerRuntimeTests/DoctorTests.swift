@@ -63,6 +63,9 @@ import Testing
     @Test func missingCapabilitiesAreNamed() {
         var facts = good
         facts.probe["capability.irqfd"] = "0"
+        #expect(Diagnosis(facts).isGood)
+        #expect(Diagnosis(facts).text.contains("! KVM lacks irqfd\n"))
+        facts.probe["probe"] = "unavailable"
         #expect(Diagnosis(facts).text.contains("✗ KVM lacks irqfd\n"))
     }
 

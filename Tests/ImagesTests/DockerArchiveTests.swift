@@ -1,3 +1,4 @@
+import Foundation
 import ImageFixtures
 import OCI
 import Testing
@@ -106,5 +107,23 @@ import Testing
         tar.end()
         let path = try directory.write("other.tar", tar.bytes)
         #expect(failure(path).hasPrefix("\(path) holds no image"))
+    }
+
+    /// Whatever single bytes of headers and documents say: an image or a sentence, never a crash, and never a layer outside the file.
+    @Test func spoiltArchivesAreSurvived() throws {
+        let path = try archive([manifest()])
+        let sound = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+        var state: UInt64 = 7
+        for _ in 0..<1000 {
+            var bytes = sound
+            for _ in 0..<3 {
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                bytes[Int(state >> 33) % bytes.count] = UInt8(truncatingIfNeeded: state >> 20)
+            }
+            try Data(bytes.prefix(Int(state >> 40) % (bytes.count * 2))).write(to: URL(fileURLWithPath: path))
+            let image = try? load(path)
+            let isInside = image?.layers.allSatisfy { $0.range.offset + $0.range.length <= $0.range.file.size } ?? true
+            #expect(isInside)
+        }
     }
 }

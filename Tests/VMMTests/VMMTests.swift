@@ -35,3 +35,18 @@ import Testing
     #expect(log.lastLines.first?.count == 256)
     #expect(log.panic == nil)
 }
+
+@Test func timelineInWords() {
+    let timeline = Timeline(launched: 1000)
+    timeline.mark(.kvmReady, at: 12_346_000)
+    timeline.countExit()
+    timeline.mark(.exit, at: 2_012_346_000)
+    #expect(
+        timeline.summary == """
+               at (ms)     + (ms)  phase               VM exits
+                 0.000      0.000  launched            0
+                12.345     12.345  kvm-ready           0
+              2012.345   2000.000  exit                1
+
+            """)
+}

@@ -33,12 +33,16 @@ public final class GuestMemory: @unchecked Sendable {
         public let hostAddress: UInt64
     }
 
+    /// Guest and host addresses agree in their lower 21 bits, so that the host's huge pages are huge pages of the guest too: otherwise every 4 KiB page
+    /// that the guest touches costs an exit, and a boot touches thousands.
+    private static let alignment = 2 << 20
+
     public let regions: [Region]
     private let mapping: Mapping
 
     /// Anonymous memory of `size` bytes (a multiple of the page size), charged only when touched.
     public init(size: UInt64) throws(SystemError) {
-        mapping = try Mapping(anonymous: Int(size))
+        mapping = try Mapping(anonymous: Int(size), alignment: GuestMemory.alignment)
         let base = UInt64(mapping.address)
         let low = min(size, GuestMemory.gapStart)
         var regions = [Region(start: GuestAddress(0), count: low, hostAddress: base)]

@@ -10,6 +10,11 @@ enum ContainerDefaults {
 
     static let readOnlyPaths: [Text] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
+    /// The kernel's own are for a small machine; Docker's containers have these. RLIMIT_NOFILE, RLIMIT_NPROC.
+    static let limits = [
+        ResourceLimit(resource: 7, soft: 1_048_576, hard: 1_048_576), ResourceLimit(resource: 6, soft: .max, hard: .max),
+    ]
+
     static func files(hostname: Text) -> [InjectedFile] {
         let hosts = """
             127.0.0.1\tlocalhost

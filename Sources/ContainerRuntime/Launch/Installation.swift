@@ -11,7 +11,8 @@ public struct Installation: Equatable, Sendable {
 
     public init(programs: String) {
         self.programs = programs
-        data = programs + "/../share/swiftlet"
+        // The prefix is the directory above: /usr/local for /usr/local/bin, empty for /bin.
+        data = String(programs.prefix(upTo: programs.lastIndex(of: "/") ?? programs.startIndex)) + "/share/swiftlet"
     }
 
     /// Found from this process's executable, links resolved.

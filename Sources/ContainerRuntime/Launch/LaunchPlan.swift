@@ -126,9 +126,10 @@ public struct LaunchPlan: Sendable {
                 case .gzip: .gzip
                 case .zstd: .zstd
                 }
+            // One of the two is enough to know that these are the image's bytes, and hashing costs as much as unpacking (docs/adr/0003).
             let source = LayerSource(
                 offset: offset, length: layer.range.length, compression: compression, digest: layer.digest?.bytes ?? [],
-                diffID: layer.diffID.bytes)
+                diffID: layer.digest == nil ? layer.diffID.bytes : [])
             offset += (layer.range.length + Self.alignment - 1) / Self.alignment * Self.alignment
             return source
         }
@@ -143,7 +144,7 @@ public struct LaunchPlan: Sendable {
             container: Self.container, process: Self.firstProcess, arguments: process.arguments, environment: process.environment,
             workingDirectory: process.workingDirectory, streams: streams)
         spec.user = process.user
-        spec.limits = options.limits
+        spec.limits = ContainerDefaults.limits.filter { limit in !options.limits.contains { $0.resource == limit.resource } } + options.limits
         return spec
     }
 }

@@ -114,8 +114,9 @@ public enum Run {
         for path in options.environmentFiles {
             do throws(SystemError) {
                 let file = try OwnedDescriptor.open(path: path.bytes, O_RDONLY)
-                files.append((path.string, try readAll(file.raw, limit: EnvironmentFile.sizeLimit)))
+                files.append((path.string, try readAll(file.raw, limit: EnvironmentFile.sizeLimit + 1)))
             } catch { throw .file(what: "the environment file", error, remedy: "check --env-file") }
+            if files.last.map({ $0.bytes.count > EnvironmentFile.sizeLimit }) ?? false { throw .environmentFileTooLarge(path: path.string) }
         }
         return try ContainerProcess.userEnvironment(options, files: files, caller: surroundings.variable)
     }

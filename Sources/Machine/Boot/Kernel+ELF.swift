@@ -1,11 +1,13 @@
-// ELF: program headers say what goes where. Whole pages are mapped from the file, not copied: start costs nothing, and the page cache
-// shares kernel text between machines.
+// ELF: program headers say what goes where. Whole pages of what isn't written are mapped from the file, not copied: start costs nothing, and the page
+// cache shares kernel text between machines. Writable segments are copied: the kernel writes to most of their pages while it boots, and a copy on write by
+// way of a page fault of the guest costs several times a copy now.
 import AddressSpace
 
 extension LoadedKernel {
     private static let headerSize = 64
     private static let programHeaderSize = 56
     private static let loadable: UInt32 = 1  // PT_LOAD
+    private static let writable: UInt32 = 2  // PF_W
     private static let pageSize: UInt64 = 4096
     /// Where the kernel's virtual addresses begin (__START_KERNEL_map): older entries are given there.
     private static let kernelMap: UInt64 = 0xFFFF_FFFF_8000_0000
@@ -33,7 +35,8 @@ extension LoadedKernel {
             let base = index * programHeaderSize
             guard field(table, base, UInt32.self) == loadable else { continue }
             let segment = Segment(
-                offset: field(table, base + 8), address: field(table, base + 24), fileSize: field(table, base + 32),
+                isWritable: field(table, base + 4, UInt32.self) & writable != 0, offset: field(table, base + 8), address: field(table, base + 24),
+                fileSize: field(table, base + 32),
                 memorySize: field(table, base + 40))
             if segment.memorySize == 0 { continue }
             let segmentEnd = try segment.load(file, into: memory, lowLimit: memory.regions[0].count)
@@ -45,6 +48,7 @@ extension LoadedKernel {
     }
 
     private struct Segment {
+        let isWritable: Bool
         let offset: UInt64
         let address: UInt64
         let fileSize: UInt64
@@ -62,7 +66,7 @@ extension LoadedKernel {
 
             // The last page is copied: what follows the file's bytes there must read as zero.
             let aligned = (file.offset + offset).isMultiple(of: pageSize) && address.isMultiple(of: pageSize)
-            let mapped = aligned ? fileSize / pageSize * pageSize : 0
+            let mapped = aligned && !isWritable ? fileSize / pageSize * pageSize : 0
             if mapped > 0 {
                 try memory.mapFile(file.descriptor, offset: file.offset + offset, count: mapped, at: GuestAddress(address))
             }

@@ -1,0 +1,105 @@
+# The directory tree that the measurement runs in: every program with its libraries, the kernel, the image and its unpacked root file system.
+# In the lab it is copied into memory and becomes the root directory, so that no measured command waits for the host's files.
+# shellcheck shell=bash
+
+benchmarks=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+
+# prepare_stage DIRECTORY
+prepare_stage() {
+    local tree=$1
+    rm -rf "$tree"
+    mkdir -p "$tree"/{bin,etc,proc,sys,dev,run,root,tmp} "$tree"/bench/{bin,raw,share/swiftlet}
+    local program
+    for program in qemu-system-x86_64 crun runc strace; do
+        copy_program "$tree" "$program"
+    done
+    # Firmware and option ROMs of its microvm machine.
+    mkdir -p "$tree/usr/share/qemu"
+    cp -L /usr/share/qemu/{qboot.rom,bios-microvm.bin,pvh.bin,linuxboot_dma.bin} "$tree/usr/share/qemu/"
+    ldconfig -r "$tree" 2>/dev/null || true
+    cp /bin/busybox "$tree/bin/busybox"
+    ln -s busybox "$tree/bin/sh"
+
+    cp build/bin/swiftlet build/bin/swiftlet-vmm "$tree/bench/bin/"
+    cp build/share/swiftlet/* "$tree/bench/share/swiftlet/"
+    cp .build/benchmarks/release/Stopwatch "$tree/bench/bin/stopwatch"
+    make_root "$tree/bench/root"
+    make_image "$tree/bench/root" "$tree/bench/image"
+    make_bundle "$tree/bench/root" "$tree/bench/bundle"
+    make_initrd "$tree/bench/qemu.initrd"
+    cp "$benchmarks/session" "$benchmarks/enter" "$tree/bench/"
+}
+
+# copy_program TREE NAME: with all that it loads, at the same paths.
+copy_program() {
+    local tree=$1 path file
+    path=$(command -v "$2" || PATH=/usr/sbin:/sbin command -v "$2") || fail "there is no $2"
+    install -D "$path" "$tree$path"
+    while IFS= read -r file; do
+        [[ -e $tree$file ]] || { mkdir -p "$tree${file%/*}" && cp -L "$file" "$tree$file"; }
+    done < <(ldd "$path" 2>/dev/null | grep -o '/[^ ]*')
+}
+
+# The container's files: busybox and the names by which it is called here.
+make_root() {
+    mkdir -p "$1"/{bin,etc,proc,sys,dev,tmp,root}
+    cp /bin/busybox "$1/bin/busybox"
+    ln -s busybox "$1/bin/sh"
+    ln -s busybox "$1/bin/echo"
+    ln -s busybox "$1/bin/sleep"
+    echo 'root:x:0:0:root:/root:/bin/sh' >"$1/etc/passwd"
+    echo 'root:x:0:' >"$1/etc/group"
+}
+
+# make_image ROOT LAYOUT: an OCI layout with one gzip layer, and LAYOUT-tar with the same layer as it is.
+make_image() {
+    local tar=$2.layer digest
+    tar --create --sort=name --numeric-owner --owner=0 --group=0 --mtime=@0 --directory="$1" --file="$tar" .
+    digest=$(sha256sum "$tar" | cut -d ' ' -f 1)
+    gzip -9 -n <"$tar" >"$tar.gz"
+    write_layout "$2" "$tar.gz" +gzip "$digest"
+    write_layout "$2-tar" "$tar" '' "$digest"
+    rm "$tar" "$tar.gz"
+}
+
+# write_layout DIRECTORY LAYER SUFFIX DIFFID
+write_layout() {
+    local blobs=$1/blobs/sha256 layer config manifest
+    mkdir -p "$blobs"
+    layer=$(add_blob "$blobs" <"$2")
+    config=$(printf '{"architecture":"amd64","os":"linux","config":{"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$4" |
+        add_blob "$blobs")
+    manifest=$(printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",%s},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar%s",%s}]}' \
+        "$config" "$3" "$layer" | add_blob "$blobs")
+    printf '{"imageLayoutVersion":"1.0.0"}' >"$1/oci-layout"
+    printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",%s}]}' "$manifest" >"$1/index.json"
+}
+
+# add_blob DIRECTORY: keeps standard input under its digest; prints the descriptor's two fields.
+add_blob() {
+    local digest
+    cat >"$1/new"
+    digest=$(sha256sum "$1/new" | cut -d ' ' -f 1)
+    printf '"digest":"sha256:%s","size":%s' "$digest" "$(stat -c %s "$1/new")"
+    mv "$1/new" "$1/$digest"
+}
+
+# make_bundle ROOT BUNDLE: what `runc spec` gives, without a terminal, for the same command.
+make_bundle() {
+    mkdir -p "$2"
+    cp -a "$1" "$2/rootfs"
+    rm -f "$2/config.json"
+    (cd "$2" && runc spec)
+    sed -i -e 's/"terminal": true/"terminal": false/' -e 's|^\(\t*\)"sh"|\1"/bin/echo", "started"|' "$2/config.json"
+    grep -q started "$2/config.json" || fail "runc's spec has changed: correct make_bundle"
+}
+
+make_initrd() {
+    local work
+    work=$(mktemp -d)
+    as --64 -o "$work/init.o" "$benchmarks/init.s"
+    ld -n -s -o "$work/init" "$work/init.o"
+    rm "$work/init.o"
+    (cd "$work" && echo init | cpio --quiet --create --format=newc --owner=0:0) >"$1"
+    rm -r "$work"
+}

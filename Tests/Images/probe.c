@@ -1,0 +1,236 @@
+// What the tests run inside containers where a shell can't tell enough: one static program with a verb each.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <termios.h>
+#include <unistd.h>
+
+static int fail(const char *what)
+{
+    fprintf(stderr, "probe: %s: %s\n", what, strerror(errno));
+    return 99;
+}
+
+// Writes or reads until all is done; what pipes and terminals deliver in pieces arrives whole.
+static int write_all(int fd, const unsigned char *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t written = write(fd, bytes, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return -1;
+        bytes += written;
+        count -= (size_t)written;
+    }
+    return 0;
+}
+
+// arguments…: each in brackets, so that empty ones and blanks show.
+static int print_arguments(int count, char **words)
+{
+    for (int index = 0; index < count; index++) printf("[%s]\n", words[index]);
+    return 0;
+}
+
+static int crash(void)
+{
+    puts("about to crash");
+    fflush(stdout);
+    volatile int *nowhere = 0;
+    *nowhere = 1;
+    return 0;
+}
+
+// Every byte value, in order: 256 bytes on each of the two outputs, reversed on standard error.
+static int all_bytes(void)
+{
+    unsigned char up[256], down[256];
+    for (int value = 0; value < 256; value++) {
+        up[value] = (unsigned char)value;
+        down[value] = (unsigned char)(255 - value);
+    }
+    return write_all(1, up, 256) || write_all(2, down, 256) ? fail("write") : 0;
+}
+
+// COUNT bytes of xorshift64*: no run of it repeats, so that lost, doubled or swapped bytes change the checksum.
+static int pump(uint64_t count)
+{
+    static uint64_t words[8192];
+    uint64_t state = 0x9E3779B97F4A7C15;
+    while (count > 0) {
+        for (size_t index = 0; index < sizeof words / sizeof *words; index++) {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            words[index] = state * 0x2545F4914F6CDD1D;
+        }
+        size_t part = count < sizeof words ? (size_t)count : sizeof words;
+        if (write_all(1, (const unsigned char *)words, part)) return fail("write");
+        count -= part;
+    }
+    return 0;
+}
+
+// Starts COUNT processes whose parents end before them, so that PID 1 must reap them, and waits until each has said
+// that it is about to end. PID 1 of the container is this program, or the shell that runs it.
+static int orphans(int count)
+{
+    int pipes[2];
+    if (pipe(pipes)) return fail("pipe");
+    for (int index = 0; index < count; index++) {
+        pid_t middle = fork();
+        if (middle < 0) return fail("fork");
+        if (middle == 0) {
+            pid_t orphan = fork();
+            if (orphan < 0) _exit(98);
+            if (orphan > 0) _exit(0);
+            // Waits until it is one.
+            pid_t parent = getppid();
+            while (getppid() == parent && parent != 1) usleep(100);
+            char byte = 'x';
+            _exit(write(pipes[1], &byte, 1) == 1 ? 7 : 97);
+        }
+        int status;
+        if (waitpid(middle, &status, 0) != middle || status != 0) return fail("waitpid");
+    }
+    close(pipes[1]);
+    int seen = 0;
+    char byte;
+    while (read(pipes[0], &byte, 1) == 1) seen++;
+    printf("orphans %d\n", seen);
+    return seen == count ? 0 : 96;
+}
+
+static volatile sig_atomic_t received[65];
+static void note(int number) { received[number] = 1; }
+
+// Prints the name of each signal that arrives, in order, until SIGTERM, which ends it with status 40.
+static int print_signals(void)
+{
+    sigset_t all;
+    sigemptyset(&all);
+    int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCONT, SIGWINCH, SIGALRM, 34, 35, 64};
+    for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) {
+        sigaddset(&all, numbers[index]);
+        signal(numbers[index], note);
+    }
+    sigprocmask(SIG_BLOCK, &all, 0);
+    puts("ready");
+    fflush(stdout);
+    for (;;) {
+        int number = sigwaitinfo(&all, 0);
+        if (number < 0) {
+            if (errno == EINTR) continue;
+            return fail("sigwaitinfo");
+        }
+        printf("signal %d\n", number);
+        fflush(stdout);
+        if (number == SIGTERM) return 40;
+    }
+}
+
+// What the standard streams are, the terminal's size and modes.
+static int terminal(void)
+{
+    struct winsize size = {0};
+    struct termios mode = {0};
+    ioctl(0, TIOCGWINSZ, &size);
+    int has_mode = tcgetattr(0, &mode) == 0;
+    printf("tty %d%d%d size %dx%d echo %d canonical %d session %d foreground %d name %s\n", isatty(0), isatty(1), isatty(2), size.ws_row,
+        size.ws_col, has_mode && (mode.c_lflag & ECHO) != 0, has_mode && (mode.c_lflag & ICANON) != 0, getsid(0) == getpid(),
+        tcgetpgrp(0) == getpgrp(), isatty(0) ? ttyname(0) : "none");
+    return 0;
+}
+
+// Prints the terminal's size now and after every change, until "q" is typed or standard input ends.
+static int follow_size(void)
+{
+    struct termios mode;
+    if (tcgetattr(0, &mode)) return fail("tcgetattr");
+    cfmakeraw(&mode);
+    if (tcsetattr(0, TCSANOW, &mode)) return fail("tcsetattr");
+    struct sigaction action = {.sa_handler = note};
+    sigaction(SIGWINCH, &action, 0);
+    for (;;) {
+        struct winsize size = {0};
+        ioctl(0, TIOCGWINSZ, &size);
+        printf("size %dx%d\r\n", size.ws_row, size.ws_col);
+        fflush(stdout);
+        unsigned char byte;
+        ssize_t count = read(0, &byte, 1);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0 || byte == 'q') return 0;
+        printf("byte %d\r\n", byte);
+    }
+}
+
+// Touches memory until there is none left; the kernel's killer must take this process, not the machine.
+static int eat_memory(void)
+{
+    for (;;) {
+        char *piece = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (piece == MAP_FAILED) return 95;
+        memset(piece, 1, 1 << 20);
+    }
+}
+
+static int print_attribute(const char *path, const char *name)
+{
+    unsigned char value[1024];
+    ssize_t count = lgetxattr(path, name, value, sizeof value);
+    if (count < 0) return fail(path);
+    for (ssize_t index = 0; index < count; index++) printf("%02x", value[index]);
+    putchar('\n');
+    return 0;
+}
+
+static int print_limits(void)
+{
+    struct rlimit limit;
+    for (int resource = 0; resource < 16; resource++) {
+        if (getrlimit(resource, &limit)) return fail("getrlimit");
+        printf("%d %lld %lld\n", resource, (long long)limit.rlim_cur, (long long)limit.rlim_max);
+    }
+    return 0;
+}
+
+static int dispatch(int count, char **words)
+{
+    const char *verb = count > 1 ? words[1] : "";
+    const char *value = count > 2 ? words[2] : "";
+    if (!strcmp(verb, "arguments")) return print_arguments(count - 2, words + 2);
+    if (!strcmp(verb, "crash")) return crash();
+    if (!strcmp(verb, "bytes")) return all_bytes();
+    if (!strcmp(verb, "pump")) return pump(strtoull(value, 0, 10));
+    if (!strcmp(verb, "orphans")) return orphans(atoi(value));
+    if (!strcmp(verb, "signals")) return print_signals();
+    if (!strcmp(verb, "terminal")) return terminal();
+    if (!strcmp(verb, "size")) return follow_size();
+    if (!strcmp(verb, "eat")) return eat_memory();
+    if (!strcmp(verb, "attribute") && count > 3) return print_attribute(value, words[3]);
+    if (!strcmp(verb, "limits")) return print_limits();
+    if (!strcmp(verb, "sleep")) {
+        puts("sleeping");
+        fflush(stdout);
+        return (int)sleep(1000);
+    }
+    fprintf(stderr, "probe: unknown verb '%s'\n", verb);
+    return 94;
+}
+
+int main(int count, char **words)
+{
+    // As the init of an initrd, it crashes: that is how a guest's kernel is made to panic.
+    if (getpid() == 1 && !strcmp(words[0], "/init")) return crash();
+    return dispatch(count, words);
+}

@@ -1,0 +1,163 @@
+// Running build/bin/swiftlet as a user does, on the images of scripts/test-images, and looking for what it leaves behind.
+import Foundation
+import Glibc
+import Testing
+
+/// Everything here shares one machine, in the lab even one CPU: one test after another.
+@Suite(.serialized) enum VirtualMachines {}
+
+enum Project {
+    static let directory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized.path
+    static let program = directory + "/build/bin/swiftlet"
+    static let share = directory + "/build/share/swiftlet"
+    /// A link that scripts/test makes to what kernel-config/build keeps beside vmlinux.
+    static let bzImage = directory + "/build/test-kernel/bzImage"
+
+    private static let images = directory + "/build/test-images"
+    static func basic(_ name: String) -> String { images + "/basic/" + name }
+    static func layered(_ name: String) -> String { images + "/layered/" + name }
+    static func bad(_ name: String) -> String { images + "/bad/" + name }
+    static func debian(_ name: String) -> String { images + "/debian/" + name }
+    static var busybox: String { "oci:" + basic("busybox") + ":latest" }
+
+    /// Everything else on the machine holds still.
+    static let isLab = ProcessInfo.processInfo.environment["SWIFTLET_LAB"] == "1"
+    static let isRoot = geteuid() == 0
+}
+
+/// A directory for one test; also the TMPDIR of what it runs.
+final class TestDirectory: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/vmtest-XXXXXX".utf8CString)
+        // SAFETY: mkdtemp replaces the X in place.
+        guard unsafe mkdtemp(&template) != nil else { throw TestError("mkdtemp") }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        // Other users' programs work in it too.
+        // SAFETY: plain libc call.
+        _ = unsafe chmod(path, 0o755)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String, _ contents: [UInt8] = []) throws -> String {
+        try Data(contents).write(to: URL(filePath: path + "/" + name))
+        return path + "/" + name
+    }
+
+    func file(_ name: String, _ contents: String) throws -> String { try file(name, Array(contents.utf8)) }
+
+    var entries: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }
+}
+
+/// What a run could leave on the machine.
+struct Leftovers: Equatable, CustomStringConvertible {
+    var processes: [String] = []
+    var files: [String] = []
+    var sockets: [String] = []
+    var mounts = 0
+
+    /// The machine's present state.
+    static func now(besides directory: String) -> Leftovers {
+        var state = Leftovers()
+        for pid in names("/proc") where pid.allSatisfy(\.isNumber) {
+            let name = contents("/proc/\(pid)/comm").trimmingCharacters(in: .newlines)
+            if name.hasPrefix("swiftlet") { state.processes.append("\(name) \(pid)") }
+        }
+        for place in ["/tmp", "/var/tmp", "/run", "/dev/shm"] {
+            // Elsewhere than in the lab other programs come and go.
+            state.files += names(place).filter { Project.isLab || $0.contains("swiftlet") }.map { place + "/" + $0 }
+        }
+        state.files += names(directory).map { directory + "/" + $0 }
+        state.files.sort()
+        state.sockets = contents("/proc/net/unix").split(separator: "\n").filter { $0.contains("swiftlet") }.map(String.init).sorted()
+        state.mounts = contents("/proc/self/mounts").split(separator: "\n").count
+        return state
+    }
+
+    private static func names(_ directory: String) -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] }
+    private static func contents(_ path: String) -> String { (try? String(contentsOfFile: path, encoding: .utf8)) ?? "" }
+
+    var description: String { "processes \(processes), files \(files), sockets \(sockets), \(mounts) mounts" }
+}
+
+/// `swiftlet` and its surroundings.
+struct Swiftlet {
+    let directory: TestDirectory
+    var environment: [String: String]
+    /// Programs that start it, such as `setpriv`, in front of its own name.
+    var starter: [String] = []
+    var workingDirectory: String?
+
+    init() throws {
+        directory = try TestDirectory()
+        environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": directory.path, "TMPDIR": directory.path]
+    }
+
+    private func commandLine(_ arguments: [String]) -> [String] { starter + [Project.program] + arguments }
+
+    /// Starts it, to be talked to.
+    func start(_ arguments: [String], _ streams: TestProcess.Streams = .pipes) throws -> TestProcess {
+        try TestProcess(commandLine(arguments), environment: environment, directory: workingDirectory, streams)
+    }
+
+    /// Runs it to its end, and checks that nothing is left behind.
+    func callAsFunction(
+        _ arguments: [String], input: [UInt8]? = nil, within limit: TimeInterval = TestProcess.timeLimit,
+        _ location: SourceLocation = #_sourceLocation
+    ) throws -> Outcome {
+        let before = Leftovers.now(besides: directory.path)
+        let process = try start(arguments, input == nil ? .noInput : .pipes)
+        if let input {
+            Thread.detachNewThread {
+                process.send(input)
+                process.closeInput()
+            }
+        }
+        let outcome = process.finish(within: limit)
+        #expect(Leftovers.now(besides: directory.path) == before, "something was left behind", sourceLocation: location)
+        return outcome
+    }
+
+    /// Runs a command in a busybox container.
+    func run(
+        _ options: [String] = [], image: String = Project.busybox, _ command: [String], input: [UInt8]? = nil,
+        _ location: SourceLocation = #_sourceLocation
+    ) throws -> Outcome {
+        try self(["run"] + options + [image] + command, input: input, location)
+    }
+
+    /// Runs a shell script in a busybox container.
+    func shell(
+        _ options: [String] = [], image: String = Project.busybox, _ script: String, _ location: SourceLocation = #_sourceLocation
+    ) throws -> Outcome {
+        try run(options, image: image, ["/bin/sh", "-c", script], location)
+    }
+}
+
+/// Checks that a run ended well and printed exactly this.
+func expectOutput(_ outcome: Outcome, _ output: String, _ location: SourceLocation = #_sourceLocation) {
+    #expect(outcome.ending == .exited(0), "\(outcome)", sourceLocation: location)
+    #expect(outcome.text == output, sourceLocation: location)
+    #expect(outcome.errorText == "", sourceLocation: location)
+}
+
+/// Checks that a run was refused as the documentation says: the exit status, and one sentence on standard error that holds all of `words`.
+func expectRefusal(
+    _ outcome: Outcome, _ status: Int32 = 125, naming words: [String], hint: Bool = false, _ location: SourceLocation = #_sourceLocation
+) {
+    #expect(outcome.ending == .exited(status), "\(outcome)", sourceLocation: location)
+    #expect(outcome.text == "", "\(outcome)", sourceLocation: location)
+    let lines = outcome.errorText.split(separator: "\n", omittingEmptySubsequences: false)
+    // A mistake on the command line is followed by where help is.
+    #expect(lines.count == (hint ? 3 : 2) && lines.last == "", "not one sentence: \(outcome)", sourceLocation: location)
+    #expect(outcome.errorText.hasPrefix("swiftlet: "), "\(outcome)", sourceLocation: location)
+    for word in words {
+        #expect(outcome.errorText.contains(word), "does not name \(word): \(outcome)", sourceLocation: location)
+    }
+    // What a program prints that was not meant for people.
+    for word in ["Optional(", "Error(", "SystemError", "Fatal", "errno"] {
+        #expect(!outcome.errorText.contains(word), "\(outcome)", sourceLocation: location)
+    }
+}
