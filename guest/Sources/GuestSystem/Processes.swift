@@ -55,7 +55,10 @@ public enum Processes {
         let pid = unsafe waitpid(-1, &status, WNOHANG)
         guard pid > 0 else { return nil }
         let isExit = guest_exited(status) != 0
-        return (pid, isExit ? .exited(UInt8(truncatingIfNeeded: guest_exit_code(status))) : .signalled(UInt8(truncatingIfNeeded: guest_exit_signal(status))))
+        return (
+            pid,
+            isExit ? .exited(UInt8(truncatingIfNeeded: guest_exit_code(status))) : .signalled(UInt8(truncatingIfNeeded: guest_exit_signal(status)))
+        )
     }
 
     /// Waits for one child.

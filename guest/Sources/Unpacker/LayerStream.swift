@@ -101,7 +101,8 @@ final class LayerStream {
     private func mismatch(_ what: StaticString, found: [UInt8], wanted: [UInt8]) -> Failure {
         Failure(
             .image,
-            "\(name.text) is corrupted: the digest of \(what) is sha256:\(hex: found[...]), not sha256:\(hex: wanted[...]); fetch or build the image again")
+            "\(name.text) is corrupted: the digest of \(what) is sha256:\(hex: found[...]), not sha256:\(hex: wanted[...]); fetch or build the image again"
+        )
     }
 
     private func failure(_ error: DecompressorError) -> Failure {
@@ -139,7 +140,8 @@ final class LayerStream {
         if layer.compression == .none || found == layer.compression { return found }
         throw Failure(
             .image,
-            "\(name.text) is said to be compressed by \(layer.compression == .gzip ? "gzip" : "zstd" as StaticString), but is not; build the image again")
+            "\(name.text) is said to be compressed by \(layer.compression == .gzip ? "gzip" : "zstd" as StaticString), but is not; build the image again"
+        )
     }
 
     private static func magic(_ buffer: AlignedBuffer, _ count: Int) -> LayerCompression {
