@@ -65,10 +65,10 @@ final class DeviceSet {
 
     /// The kernel's parameters: kernel-config/README.md says what each buys. Parameters of the caller come last and win.
     func commandLine(_ level: LogLevel) -> [UInt8] {
-        var words = ["reboot=k", "panic=-1", "noreplace-smp", "tsc=reliable", "no_timer_check", "8250.nr_uarts=0"]
-        words += level == .debug ? ["loglevel=7"] : ["quiet", "loglevel=3"]
-        words += hasConsole ? ["console=hvc0"] : []
-        words += [hasConsole ? "earlyprintk=serial,0x3f8,115200" : "earlyprintk=serial,0x3f8,115200,keep"]
+        // Handled in order: `quiet` must come before the early console, or it prints the first lines of every boot.
+        var words = level == .debug ? ["loglevel=7"] : ["quiet", "loglevel=3"]
+        words += ["noreplace-smp", "tsc=reliable", "no-kvmapf", "panic=-1", "reboot=k"]
+        words += hasConsole ? ["earlyprintk=serial,0x3f8,115200", "console=hvc0"] : ["earlyprintk=serial,0x3f8,115200,keep"]
         for slot in slots {
             words.append("virtio_mmio.device=4K@0x\(String(slot.address, radix: 16)):\(slot.line)")
         }

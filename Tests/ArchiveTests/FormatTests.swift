@@ -32,7 +32,8 @@ private let formats = ["v7", "oldgnu", "gnu", "ustar", "posix"]
 
 @Test(arguments: ["gnu", "posix"]) func longNamesAndTargetsAreRead(format: String) throws {
     let long = String(repeating: "long-", count: 40)
-    let archive = try shell("mkdir -p \(long)/\(long); echo x >\(long)/\(long)/f; ln -s \(long)\(long) l; tar --format=\(format) -cf - \(long)/\(long)/f l")
+    let archive = try shell(
+        "mkdir -p \(long)/\(long); echo x >\(long)/\(long)/f; ln -s \(long)\(long) l; tar --format=\(format) -cf - \(long)/\(long)/f l")
 
     let members = try readStream(archive)
 

@@ -38,7 +38,9 @@ func anImpossibleSparseMapIsRefused(map: String) {
 @Test func aSparseMapThatNeverEndsIsRefused() {
     let header = Block.pax([("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.realsize", "100")]).bytes
     #expect(throws: ArchiveError.sparseMap) { try readStream(header + Block(data: Array("5\n0\n".utf8)).bytes + Block().bytes) }
-    #expect(throws: ArchiveError.tooLong) { try readStream(header + Block(data: Array("9999999999\n".utf8) + [UInt8](repeating: 0, count: 600)).bytes) }
+    #expect(throws: ArchiveError.tooLong) {
+        try readStream(header + Block(data: Array("9999999999\n".utf8) + [UInt8](repeating: 0, count: 600)).bytes)
+    }
 }
 
 @Test func everyTruncationWithinAMemberIsNoticed() throws {
@@ -72,7 +74,8 @@ private struct Generator {
     let map = Array("2\n0\n3\n600\n4\n".utf8)
     let original =
         Block.pax([("path", "p"), ("size", "5"), ("SCHILY.xattr.user.a", "b"), ("mtime", "-1.5")]).bytes
-        + Block(data: [1, 2, 3, 4, 5]).bytes + sparse + Block(data: map + [UInt8](repeating: 0, count: 512 - map.count) + [1, 2, 3, 4, 5, 6, 7]).bytes
+        + Block(data: [1, 2, 3, 4, 5]).bytes + sparse
+        + Block(data: map + [UInt8](repeating: 0, count: 512 - map.count) + [1, 2, 3, 4, 5, 6, 7]).bytes
         + Block(type: ascii("L"), data: Array("name\0".utf8)).bytes + Block(type: ascii("2"), linkName: "t").bytes
         + Block(type: ascii("S"), magic: Array("ustar  \0".utf8), patches: [386: Array("00000000000\0".utf8), 482: [1]]).bytes
     var generator = Generator(state: UInt64(seed))

@@ -33,7 +33,7 @@ for role in manifest configuration layer; do
         rm "$role-$damage"/{manifest,configuration,layer}
     done
 done
-with diff_ids="sha256:$(printf '0%.0s' {1..64})" write_layout wrong-diff-id "$busybox"
+with last_diff_id="sha256:$(printf '0%.0s' {1..64})" write_layout wrong-diff-id "$busybox"
 
 # Damage that the digests do not find: it was there when they were made.
 zcat "$busybox" >"$SCRATCH/whole.tar"
@@ -95,7 +95,7 @@ for kind in gzip zstd; do
         "${pack[@]}" <"$SCRATCH/end"
     } >"$SCRATCH/bomb.tar.$suffix"
     # Nobody gets to the end, where the digest of 10 GiB would be compared.
-    with diff_ids="sha256:$(printf '0%.0s' {1..64})" write_layout "bomb-$kind" "$busybox" "$SCRATCH/bomb.tar.$suffix"
+    with last_diff_id="sha256:$(printf '0%.0s' {1..64})" write_layout "bomb-$kind" "$busybox" "$SCRATCH/bomb.tar.$suffix"
 done
 
 # Other files.

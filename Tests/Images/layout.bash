@@ -36,7 +36,7 @@ diff_id() {
 architecture=amd64
 layer_type=
 manifest_type=$oci.manifest.v1+json
-diff_ids=
+last_diff_id=
 command='["/bin/sh"]'
 
 # write_layout DIRECTORY LAYER...: an OCI layout whose layers are these files (.tar, .tar.gz, .tar.zst), lowest first.
@@ -52,8 +52,9 @@ write_layout() {
             *) type=$oci.layer.v1.tar ;;
         esac
         layers+=${layers:+,}$(printf '{"mediaType":"%s",%s}' "${layer_type:-$type}" "$(add_blob "$directory" "$layer")")
-        ids+=${ids:+,}\"${diff_ids:-$(diff_id "$layer")}\"
+        ids+=${ids:+,}\"$(diff_id "$layer")\"
     done
+    [[ -z $last_diff_id ]] || ids=${ids%\"sha256:*}\"$last_diff_id\"
     configuration=$SCRATCH/configuration.json
     printf '{"architecture":"%s","os":"linux","config":{"Cmd":%s},"rootfs":{"type":"layers","diff_ids":[%s]}}' \
         "$architecture" "$command" "$ids" >"$configuration"

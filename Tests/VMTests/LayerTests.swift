@@ -17,9 +17,9 @@ extension VirtualMachines {
                 ls -A opaque; ls -d removed removed-directory .wh* 2>/dev/null
                 stat -c '%n %F' becomes-directory becomes-file empty
                 [ hard-a -ef hard-b ] && [ keep -ef hard-c ] && stat -c '%h %h' hard-a keep
-                readlink link absolute-link dangling long-link gnu-long-link; stat -c %u:%g link
+                for f in link absolute-link dangling long-link gnu-long-link; do readlink $f; done; stat -c %u:%g link
                 cat */*/file */*/gnu-file not-utf8-* 'a name with blanks'
-                ls | grep not-utf8 | od -An -tx1 | tail -c 8
+                echo not-utf8-* | od -An -tx1 | tail -c 8
                 for f in sparse gnu-sparse sparse-0.0 sparse-0.1 sparse-1.0; do echo $f $(stat -c '%s' $f) $(sha256sum <$f | cut -c1-8) $(( $(stat -c %b $f) < 200 )); done
                 stat -c '%n %F %a %u:%g %t:%T' characters blocks pipe set-id group-directory large-owner
                 stat -c '%y' dated
@@ -62,8 +62,8 @@ extension VirtualMachines {
                 pipe fifo 620 1234:2345 0:0
                 set-id regular file 6755 1234:2345 0:0
                 group-directory directory 2775 0:0 0:0
-                large-owner regular file 0 3000000:3000001 0:0
-                2001-02-03 04:05:06.123456789
+                large-owner regular empty file 0 3000000:3000001 0:0
+                2001-02-03 04:05:06.123456789 +0000
                 626c756520677265656e
                 0
 
@@ -88,7 +88,7 @@ extension VirtualMachines {
         /// What a link or a slash means is decided inside the root: the file lands there, not above it.
         @Test(arguments: ["absolute", "link-root", "link-parent", "link-relative"])
         func climbingOutByLinks(image: String) throws {
-            expectOutput(try swiftlet.shell([], image: Project.bad(image), "cat /escaped; ls -A / | grep -c '^\\.'"), "out\n0\n")
+            expectOutput(try swiftlet.shell([], image: Project.bad(image), "cat /escaped; ls -A / | grep '^\\.'; echo end"), "out\nend\n")
         }
 
         /// Nothing is mounted at /proc while layers are unpacked: the link leads nowhere, or to a directory of the image.

@@ -108,7 +108,7 @@ final class Agent {
     }
 
     private func readControl() {
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        var buffer = [UInt8](repeating: 0, count: 8 << 10)
         guard let count = try? InputOutput.read(control.raw, into: &buffer, count: buffer.count), count > 0 else { Machine.reset() }
         reader.append(buffer[..<count])
         do throws(WireError) {
@@ -292,12 +292,16 @@ final class Agent {
         forget(endpoint.descriptor.raw) { if case .stream(let other) = $0 { other === endpoint } else { false } }
     }
 
+    private func isStarting(_ process: ContainerProcess) -> Bool {
+        sources.contains { if case .starting(let other) = $0 { other === process } else { false } }
+    }
+
     /// Reports processes that have ended and whose output is with the host.
     private func finishProcesses() {
         for process in processes {
             guard case .ended(let status) = process.state, !process.outputs.contains(where: { !$0.isDone }) else { continue }
             // The report's end may come after the child's.
-            while case .some = sources.first(where: { if case .starting(let other) = $0 { other === process } else { false } }) { startReported(process) }
+            while isStarting(process) { startReported(process) }
             for endpoint in process.endpoints { forget(endpoint) }
             process.endpoints = []
             process.input = nil

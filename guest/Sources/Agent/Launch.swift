@@ -32,6 +32,8 @@ struct Launch {
         Processes.resetSignals()
         Processes.startSession()
         if let joins {
+            // Until execve(2), what this process still holds of the agent's must not be reached by tracing it from inside.
+            Processes.forbidTracing()
             do { try Processes.join([.mount, .hostName, .interprocess, .cgroup], of: joins) } catch {
                 throw Failure(.agent, "the container's namespaces can't be joined: \(error)")
             }

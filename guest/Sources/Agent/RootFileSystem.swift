@@ -72,7 +72,8 @@ enum RootFileSystem {
         case .memory(let bytes):
             return Failure(
                 .storageFull,
-                "\(failure.text): the root file system is limited to \(Int(clamping: bytes >> 20)) MiB of the guest's memory; use a larger --memory, or --storage-size SIZE to keep it on disk")
+                "\(failure.text): the root file system is limited to \(Int(clamping: bytes >> 20)) MiB of the guest's memory; use a larger --memory, or --storage-size SIZE to keep it on disk"
+            )
         case .disk:
             return Failure(.storageFull, "\(failure.text): the root file system's disk is full; use a larger --storage-size")
         }

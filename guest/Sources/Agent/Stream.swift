@@ -13,7 +13,8 @@ final class Endpoint {
         descriptor.setNonBlocking()
         self.descriptor = descriptor
         self.isSocket = isSocket
-        isReadable = !isConnecting
+        // The poller reports what is readable when it is told of the descriptor.
+        isReadable = false
         isWritable = !isConnecting
     }
 
@@ -32,7 +33,8 @@ final class Relay {
 
     private let source: Endpoint
     private let sink: Endpoint
-    private var buffer = [UInt8](repeating: 0, count: Relay.bufferLength)
+    /// Allocated with the first bytes: most standard errors never have any.
+    private var buffer: [UInt8] = []
     private var pending = 0..<0
     private var hasEnded = false
     /// Nothing more will come once the source is empty: its writers are dead.
@@ -71,6 +73,7 @@ final class Relay {
             return false
         }
         guard source.isReadable else { return false }
+        if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Relay.bufferLength) }
         let count: Int
         do { count = try InputOutput.read(source.descriptor.raw, into: &buffer, count: Relay.bufferLength) } catch {
             if error == .wouldBlock {

@@ -58,9 +58,13 @@ public enum FileSystem {
 
     @inline(never) public static func removeDirectory(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe rmdir($0) } } }
 
-    @inline(never) public static func changeMode(_ path: CPath, _ mode: UInt32) throws(SystemError) { try systemCall { unsafe path.use { unsafe chmod($0, mode) } } }
+    @inline(never) public static func changeMode(_ path: CPath, _ mode: UInt32) throws(SystemError) {
+        try systemCall { unsafe path.use { unsafe chmod($0, mode) } }
+    }
 
-    @inline(never) public static func changeMode(_ descriptor: Int32, _ mode: UInt32) throws(SystemError) { try systemCall { fchmod(descriptor, mode) } }
+    @inline(never) public static func changeMode(_ descriptor: Int32, _ mode: UInt32) throws(SystemError) {
+        try systemCall { fchmod(descriptor, mode) }
+    }
 
     /// Of a symbolic link itself, not of its target.
     @inline(never) public static func changeOwner(_ path: CPath, user: UInt32, group: UInt32) throws(SystemError) {
@@ -89,9 +93,13 @@ public enum FileSystem {
         }
     }
 
-    @inline(never) public static func seek(_ descriptor: Int32, to offset: UInt64) throws(SystemError) { try systemCall { lseek(descriptor, Int(offset), SEEK_SET) } }
+    @inline(never) public static func seek(_ descriptor: Int32, to offset: UInt64) throws(SystemError) {
+        try systemCall { lseek(descriptor, Int(offset), SEEK_SET) }
+    }
 
-    @inline(never) public static func truncate(_ descriptor: Int32, to size: UInt64) throws(SystemError) { try systemCall { ftruncate(descriptor, Int(size)) } }
+    @inline(never) public static func truncate(_ descriptor: Int32, to size: UInt64) throws(SystemError) {
+        try systemCall { ftruncate(descriptor, Int(size)) }
+    }
 
     /// The names in a directory, without `.` and `..`.
     @inline(never) public static func names(in path: CPath) throws(SystemError) -> [[UInt8]] {
@@ -125,7 +133,9 @@ public enum FileSystem {
     }
 
     /// Detached at once, even in use.
-    @inline(never) public static func unmount(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe umount2($0, MNT_DETACH) } } }
+    @inline(never) public static func unmount(_ path: CPath) throws(SystemError) {
+        try systemCall { unsafe path.use { unsafe umount2($0, MNT_DETACH) } }
+    }
 
     @inline(never) public static func changeDirectory(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe chdir($0) } } }
 

@@ -3,10 +3,14 @@ internal import CGuest
 
 public enum InputOutput {
     /// read(2) into `buffer` from `start` on; at most `count` bytes.
-    @inline(never) public static func read(_ descriptor: Int32, into buffer: inout [UInt8], from start: Int = 0, count: Int) throws(SystemError) -> Int {
+    @inline(never) public static func read(_ descriptor: Int32, into buffer: inout [UInt8], from start: Int = 0, count: Int) throws(SystemError)
+        -> Int
+    {
         precondition(start >= 0 && count >= 0 && start + count <= buffer.count, "read outside of the buffer")
         // SAFETY: start and count were checked against the buffer.
-        return try systemCall { unsafe buffer.withUnsafeMutableBytes { unsafe CGuest.read(descriptor, $0.baseAddress.unsafelyUnwrapped + start, count) } }
+        return try systemCall {
+            unsafe buffer.withUnsafeMutableBytes { unsafe CGuest.read(descriptor, $0.baseAddress.unsafelyUnwrapped + start, count) }
+        }
     }
 
     /// write(2); may write less than `range`.
@@ -14,7 +18,9 @@ public enum InputOutput {
         precondition(range.lowerBound >= 0 && range.upperBound <= buffer.count, "write outside of the buffer")
         if range.isEmpty { return 0 }
         // SAFETY: the range was checked against the buffer.
-        return try systemCall { unsafe buffer.withUnsafeBytes { unsafe CGuest.write(descriptor, $0.baseAddress.unsafelyUnwrapped + range.lowerBound, range.count) } }
+        return try systemCall {
+            unsafe buffer.withUnsafeBytes { unsafe CGuest.write(descriptor, $0.baseAddress.unsafelyUnwrapped + range.lowerBound, range.count) }
+        }
     }
 
     /// write(2) until everything is written.

@@ -55,7 +55,10 @@ public enum Processes {
         let pid = unsafe waitpid(-1, &status, WNOHANG)
         guard pid > 0 else { return nil }
         let isExit = guest_exited(status) != 0
-        return (pid, isExit ? .exited(UInt8(truncatingIfNeeded: guest_exit_code(status))) : .signalled(UInt8(truncatingIfNeeded: guest_exit_signal(status))))
+        return (
+            pid,
+            isExit ? .exited(UInt8(truncatingIfNeeded: guest_exit_code(status))) : .signalled(UInt8(truncatingIfNeeded: guest_exit_signal(status)))
+        )
     }
 
     /// Waits for one child.
@@ -112,6 +115,9 @@ public enum Processes {
 
     /// The effective and permitted sets; nothing inheritable.
     @inline(never) public static func setCapabilities(_ capabilities: UInt64) throws(SystemError) { try systemCall { guest_capset(capabilities) } }
+
+    /// No ptrace(2) by others, no core; until the next execve(2).
+    public static func forbidTracing() { _ = guest_prctl(PR_SET_DUMPABLE, 0) }
 
     @inline(never) public static func forbidNewPrivileges() throws(SystemError) { try systemCall { guest_prctl(PR_SET_NO_NEW_PRIVS, 1) } }
 

@@ -20,7 +20,7 @@ public enum Unpacker {
         let stream = try LayerStream(device: device, layer: layer, name: name)
         var parser = ArchiveParser()
         var writer = TreeWriter(name, isLowest: name.number == 1)
-        var chunk = [UInt8](repeating: 0, count: LayerStream.outputLength)
+        var chunk = [UInt8](repeating: 0, count: stream.chunkLength)
         var isFilling = false
         while true {
             let count = try stream.next(into: &chunk)
