@@ -34,6 +34,8 @@ public final class MicroVM {
         let creation = try kvm.beginVirtualMachine()
         memory = try MicroVM.allocate(configuration.memory)
         let system = try MicroVM.loadSystem(configuration, into: memory)
+        devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog)
+        try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
         let cpus = Int(configuration.cpus)
         let policy = CPUIDPolicy(host: try kvm.supportedCPUID(), cpus: cpus, hasDeadlineTimer: kvm.value(of: .tscDeadlineTimer) != 0)
         timeline.mark(.memoryMapped)
@@ -42,8 +44,7 @@ public final class MicroVM {
         try machine.setTSSAddress(Layout.tss)
         try machine.createInterruptController()
         try MicroVM.attach(memory, to: machine)
-        devices = try DeviceSet(configuration, memory: memory, machine: machine, kernelLog: kernelLog)
-        try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
+        try devices.connect(to: machine)
         timeline.mark(.kvmReady)
 
         vcpus = try MicroVM.createVCPUs(cpus, policy, machine: machine)
