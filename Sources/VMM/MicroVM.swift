@@ -41,7 +41,7 @@ public final class MicroVM {
         eventLoop = try EventLoop()
         end = try EndSignal()
 
-        memory = try GuestMemory(size: configuration.memory)
+        memory = try MicroVM.allocate(configuration.memory)
         let system = try MicroVM.loadSystem(configuration, into: memory)
         devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog)
         try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
@@ -70,10 +70,16 @@ public final class MicroVM {
         guard (1...64).contains(configuration.cpus) else { throw MachineError.tooManyCPUs(Int(configuration.cpus)) }
     }
 
-    private static func attach(_ memory: GuestMemory, to machine: VirtualMachine) throws(KVMError) {
+    private static func allocate(_ size: UInt64) throws(VMMError) -> GuestMemory {
+        do throws(SystemError) { return try GuestMemory(size: size) } catch { throw .memoryRefused(size, .system(error)) }
+    }
+
+    private static func attach(_ memory: GuestMemory, to machine: VirtualMachine) throws(VMMError) {
         for (slot, region) in memory.regions.enumerated() {
-            try machine.setMemory(
-                slot: UInt32(slot), guestAddress: region.start.value, size: region.count, hostAddress: region.hostAddress)
+            do throws(KVMError) {
+                try machine.setMemory(
+                    slot: UInt32(slot), guestAddress: region.start.value, size: region.count, hostAddress: region.hostAddress)
+            } catch { throw .memoryRefused(memory.size, error) }
         }
     }
 
