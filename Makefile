@@ -3,7 +3,9 @@
 # The steps install what they need (as root) or print the command that does.
 SHELL := /bin/bash
 PREFIX ?= /usr/local
-RELEASE := swift build -c release -Xswiftc -static-executable --scratch-path .build/static
+# The functions of a start lie side by side (scripts/function-order): it halves the memory that a VMM's code takes.
+RELEASE := swift build -c release -Xswiftc -static-executable -Xswiftc -use-ld=lld --scratch-path .build/static \
+    -Xlinker --symbol-ordering-file=$(CURDIR)/scripts/function-order.list -Xlinker --no-warn-symbol-ordering
 
 .PHONY: all build executables kernel initrd scratch run test check bench fuzz install clean
 

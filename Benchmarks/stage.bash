@@ -25,6 +25,9 @@ prepare_stage() {
     cp .build/benchmarks/release/Stopwatch "$tree/bench/bin/stopwatch"
     make_root "$tree/bench/root"
     make_image "$tree/bench/root" "$tree/bench/image"
+    mkdir -p "$tree/bench/tiny-root"
+    assemble started "$tree/bench/tiny-root/started"
+    make_image "$tree/bench/tiny-root" "$tree/bench/tiny"
     make_bundle "$tree/bench/root" "$tree/bench/bundle"
     make_initrd "$tree/bench/qemu.initrd"
     cp "$benchmarks/session" "$benchmarks/enter" "$tree/bench/"
@@ -94,12 +97,17 @@ make_bundle() {
     grep -q started "$2/config.json" || fail "runc's spec has changed: correct make_bundle"
 }
 
+# assemble NAME OUTPUT: a static program of one page from NAME.s.
+assemble() {
+    as --64 -o "$2.o" "$benchmarks/$1.s"
+    ld -n -s -o "$2" "$2.o"
+    rm "$2.o"
+}
+
 make_initrd() {
     local work
     work=$(mktemp -d)
-    as --64 -o "$work/init.o" "$benchmarks/init.s"
-    ld -n -s -o "$work/init" "$work/init.o"
-    rm "$work/init.o"
+    assemble init "$work/init"
     (cd "$work" && echo init | cpio --quiet --create --format=newc --owner=0:0) >"$1"
     rm -r "$work"
 }

@@ -15,6 +15,7 @@ final class DeviceSet {
         let transport: MMIOTransport
         let address: UInt64
         let line: UInt32
+        let interrupt: InterruptEvent
     }
 
     private let host: VsockHost
@@ -24,35 +25,41 @@ final class DeviceSet {
     /// All transports, for the vCPUs.
     private(set) var registers = Bus()
 
-    init(_ configuration: MachineConfiguration, memory: GuestMemory, machine: VirtualMachine, kernelLog: KernelLog) throws {
+    init(_ configuration: MachineConfiguration, memory: GuestMemory, kernelLog: KernelLog) throws {
         host = try VsockHost()
         hasConsole = configuration.console
         extraParameters = configuration.commandLine.bytes
         let count = configuration.disks.count + (hasConsole ? 3 : 2)
         guard count <= Layout.virtioInterrupts.count else { throw MachineError.tooManyDevices(count) }
 
-        for disk in configuration.disks { try attach(try Block(disk), memory, machine) }
-        try attach(try Vsock(host: host), memory, machine)
-        try attach(Entropy(), memory, machine)
+        for disk in configuration.disks { try attach(try Block(disk), memory) }
+        try attach(try Vsock(host: host), memory)
+        try attach(Entropy(), memory)
         if hasConsole {
-            try attach(Console { bytes in for byte in bytes { kernelLog.receive(byte) } }, memory, machine)
+            try attach(Console { bytes in for byte in bytes { kernelLog.receive(byte) } }, memory)
         }
     }
 
-    /// Gives the device the next address and line, and connects its interrupt and queues to KVM.
-    private func attach(_ device: sending any VirtioDevice, _ memory: GuestMemory, _ machine: VirtualMachine) throws {
+    /// Gives the device the next address and line.
+    private func attach(_ device: sending any VirtioDevice, _ memory: GuestMemory) throws {
         let index = slots.count
         let address = Layout.virtioBase + UInt64(index) * Layout.virtioSize
         let line = Layout.virtioInterrupts.lowerBound + UInt32(index)
         let interrupt = try InterruptEvent()
-        try machine.connectInterrupt(interrupt.event, line: line)
         let transport = try MMIOTransport(device: device, memory: memory) { interrupt.event.signal() }
-        for (queue, event) in transport.queueEvents.enumerated() {
-            try machine.connectNotification(
-                event.raw, address: address + MMIOTransport.queueNotifyOffset, value: UInt32(queue))
-        }
         try registers.attach(transport, start: address, count: MMIOTransport.regionSize)
-        slots.append(Slot(transport: transport, address: address, line: line))
+        slots.append(Slot(transport: transport, address: address, line: line, interrupt: interrupt))
+    }
+
+    /// Connects the devices' interrupts and queues to KVM.
+    func connect(to machine: VirtualMachine) throws(KVMError) {
+        for slot in slots {
+            try machine.connectInterrupt(slot.interrupt.event, line: slot.line)
+            for (queue, event) in slot.transport.queueEvents.enumerated() {
+                try machine.connectNotification(
+                    event.raw, address: slot.address + MMIOTransport.queueNotifyOffset, value: UInt32(queue))
+            }
+        }
     }
 
     /// An eventfd that a closure can share.

@@ -32,8 +32,10 @@ public final class MicroVM {
         try kvm.requireCapabilities()
         // The host's kernel waits while it creates the machine; what can be done without the machine is done meanwhile.
         let creation = try kvm.beginVirtualMachine()
-        memory = try GuestMemory(size: configuration.memory)
+        memory = try MicroVM.allocate(configuration.memory)
         let system = try MicroVM.loadSystem(configuration, into: memory)
+        devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog)
+        try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
         let cpus = Int(configuration.cpus)
         let policy = CPUIDPolicy(host: try kvm.supportedCPUID(), cpus: cpus, hasDeadlineTimer: kvm.value(of: .tscDeadlineTimer) != 0)
         timeline.mark(.memoryMapped)
@@ -42,8 +44,7 @@ public final class MicroVM {
         try machine.setTSSAddress(Layout.tss)
         try machine.createInterruptController()
         try MicroVM.attach(memory, to: machine)
-        devices = try DeviceSet(configuration, memory: memory, machine: machine, kernelLog: kernelLog)
-        try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
+        try devices.connect(to: machine)
         timeline.mark(.kvmReady)
 
         vcpus = try MicroVM.createVCPUs(cpus, policy, machine: machine)
@@ -59,10 +60,16 @@ public final class MicroVM {
         guard (1...64).contains(configuration.cpus) else { throw MachineError.tooManyCPUs(Int(configuration.cpus)) }
     }
 
-    private static func attach(_ memory: GuestMemory, to machine: VirtualMachine) throws(KVMError) {
+    private static func allocate(_ size: UInt64) throws(VMMError) -> GuestMemory {
+        do throws(SystemError) { return try GuestMemory(size: size) } catch { throw .memoryRefused(size, .system(error)) }
+    }
+
+    private static func attach(_ memory: GuestMemory, to machine: VirtualMachine) throws(VMMError) {
         for (slot, region) in memory.regions.enumerated() {
-            try machine.setMemory(
-                slot: UInt32(slot), guestAddress: region.start.value, size: region.count, hostAddress: region.hostAddress)
+            do throws(KVMError) {
+                try machine.setMemory(
+                    slot: UInt32(slot), guestAddress: region.start.value, size: region.count, hostAddress: region.hostAddress)
+            } catch { throw .memoryRefused(memory.size, error) }
         }
     }
 

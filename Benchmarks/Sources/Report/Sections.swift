@@ -2,6 +2,9 @@
 import Foundation
 
 private let situations = ["alone", "beside"]
+private let images: [(name: String, title: String)] = [
+    ("swiftlet-tiny", "tiny image"), ("swiftlet", "busybox, tar+gzip"), ("swiftlet-tar", "busybox, tar"),
+]
 private let peers: [(name: String, title: String)] = [
     ("qemu", "QEMU microvm as lean as it gets, /init reboots"), ("qemu-plain", "QEMU microvm with its defaults, /init reboots"),
 ]
@@ -10,7 +13,8 @@ extension Measurements {
     var results: Results {
         Results(
             schema: 1, environment: facts["environment"] ?? "unknown", facts: facts, discardedRuns: discarded,
-            sections: [starts, ratios] + situations.map(phases) + [costs, sizes].filter { !$0.figures.isEmpty },
+            sections: [starts, ratios] + situations.map { phases(images[0], $0) }
+                + [phases(images[1], situations[0]), costs, sizes].filter { !$0.figures.isEmpty },
             leftOut: Dictionary(leftOut, uniquingKeysWith: { first, _ in first }))
     }
 
@@ -22,7 +26,7 @@ extension Measurements {
     private var starts: Results.Section {
         var figures: [Figure?] = []
         for situation in situations {
-            for (name, title) in [("swiftlet", "swiftlet run, layer tar+gzip"), ("swiftlet-tar", "swiftlet run, layer tar")] {
+            for (name, title) in images.map({ ($0.name, "swiftlet run, \($0.title)") }) {
                 let trials = trials(name, situation)
                 figures.append(Figure("\(name)-first-byte", "\(title): first byte", in: situation, .nanoseconds, trials.compactMap(\.firstByte)))
                 figures.append(Figure("\(name)-exit", "\(title): exit", in: situation, .nanoseconds, trials.map(\.exit)))
@@ -45,7 +49,7 @@ extension Measurements {
     private var ratios: Results.Section {
         var figures: [Figure?] = []
         for situation in situations {
-            for (name, title) in [("swiftlet", "layer tar+gzip"), ("swiftlet-tar", "layer tar")] {
+            for (name, title) in images {
                 for peer in peers {
                     let wholeRuns = Dictionary(trials(peer.name, situation).map { ($0.round, $0.exit) }, uniquingKeysWith: { first, _ in first })
                     let pairs = trials(name, situation).compactMap { trial in wholeRuns[trial.round].map { (trial, $0) } }
@@ -65,8 +69,8 @@ extension Measurements {
 
     // MARK: Phases
 
-    private func phases(_ situation: String) -> Results.Section {
-        let runs = trials("swiftlet", situation).compactMap { trial in timeline(trial).map { (trial, $0) } }
+    private func phases(_ image: (name: String, title: String), _ situation: String) -> Results.Section {
+        let runs = trials(image.name, situation).compactMap { trial in timeline(trial).map { (trial, $0) } }
         var figures: [Figure?] = [
             Figure(
                 "phase-program-started", "exec to swiftlet's first statement", in: situation, .nanoseconds,
@@ -82,7 +86,7 @@ extension Measurements {
             Figure(
                 "phase-process-gone", "from there until the process is gone", in: situation, .nanoseconds,
                 runs.compactMap { run in run.1.at("exit").map { run.0.executed + run.0.exit - run.1.launched - $0 } }))
-        return Results.Section(title: "Phases of swiftlet run, layer tar+gzip (\(situationTitle(situation)))", figures: figures.compactMap(\.self))
+        return Results.Section(title: "Phases of swiftlet run, \(image.title) (\(situationTitle(situation)))", figures: figures.compactMap(\.self))
     }
 
     // MARK: Costs
@@ -90,7 +94,7 @@ extension Measurements {
     private var costs: Results.Section {
         var figures: [Figure?] = []
         for situation in situations {
-            let runs = trials("swiftlet", situation).compactMap { trial in timeline(trial).map { (trial, $0) } }
+            let runs = trials(images[0].name, situation).compactMap { trial in timeline(trial).map { (trial, $0) } }
             figures.append(
                 Figure(
                     "exec-to-first-instruction", "exec of swiftlet to the first guest instruction", in: situation, .nanoseconds,

@@ -275,9 +275,15 @@ final class Agent {
                     if process.terminal == nil { close(input, of: process) }
                 }
             }
-            for output in process.outputs where !output.isDone {
+            for output in process.outputs {
                 if output.pump() { isBusy = true }
-                if output.isDone, process.terminal == nil { close(output, of: process) }
+                guard output.isDone else { continue }
+                // Dropped, so that the last reference goes and the pipe's reading end with it: a writer whose reader is gone must notice.
+                process.outputs.removeAll { $0 === output }
+                close(output, of: process)
+                // A terminal that nobody reads is hung up.
+                if process.terminal != nil { process.input = nil }
+                process.terminal = nil
             }
         }
         return isBusy
@@ -299,9 +305,12 @@ final class Agent {
     /// Reports processes that have ended and whose output is with the host.
     private func finishProcesses() {
         for process in processes {
-            guard case .ended(let status) = process.state, !process.outputs.contains(where: { !$0.isDone }) else { continue }
+            guard case .ended(let status) = process.state, process.outputs.isEmpty else { continue }
             // The report's end may come after the child's.
             while isStarting(process) { startReported(process) }
+            // That may have brought the terminal, with all that was written to it.
+            for output in process.outputs { output.endsWhenEmpty = true }
+            guard process.outputs.isEmpty else { continue }
             for endpoint in process.endpoints { forget(endpoint) }
             process.endpoints = []
             process.input = nil
