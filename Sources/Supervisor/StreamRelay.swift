@@ -22,6 +22,8 @@ final class StreamRelay: Sendable {
         try Thread.start(named: "output") { [self] in
             copy(from: socket, to: target, firstByte: firstByte)
             shutdown(socket, Int32(SHUT_RD))
+            // As long as bytes wait here, a full socket would keep its other end from trying, and from failing.
+            discard(from: socket)
             finish()
         }
     }
@@ -32,6 +34,14 @@ final class StreamRelay: Sendable {
             copy(from: source, to: socket, firstByte: {})
             shutdown(socket, Int32(SHUT_WR))
             finish()
+        }
+    }
+
+    /// Ends at once: the socket's reading half has been shut down.
+    private func discard(from socket: Int32) {
+        // SAFETY: the buffer belongs to this thread for the whole loop; the kernel writes inside it only.
+        unsafe withUnsafeTemporaryAllocation(byteCount: StreamRelay.chunk, alignment: 4096) { buffer in
+            while let count = unsafe try? readSome(socket, into: buffer), count > 0 {}
         }
     }
 

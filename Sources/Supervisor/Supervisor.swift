@@ -197,7 +197,7 @@ public final class Supervisor {
 
     private func fail(kind: FailureKind, text: String) {
         terminal?.restore()
-        printError("swiftlet: \(text)")
+        printError("swiftlet: \(text)" + machine.hostFailure)
         end(status: kind.exitCode)
     }
 
@@ -208,7 +208,9 @@ public final class Supervisor {
 
     /// The exit status is reported only when the container's last output byte has been written.
     private func endIfDrained() {
-        if case .draining(let status) = state, outputs.allSatisfy(\.relay.hasEnded) { end(status: status) }
+        guard case .draining(let status) = state, outputs.allSatisfy(\.relay.hasEnded) else { return }
+        // What the guest believed to be written is not: its status means nothing.
+        if machine.hostFailure.isEmpty { end(status: status) } else { fail(kind: .storageFull, text: "the container's files were lost") }
     }
 
     /// After a panic or a fault: what the container had written still comes out, if its reader takes it.

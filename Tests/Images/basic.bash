@@ -4,7 +4,7 @@
 #   busybox.oci.tar         the same as oci-archive
 #   busybox.docker.tar      the same as docker-archive
 #   busybox.tar.gz          its only layer, for other recipes
-#   panic.cpio.gz           an initrd whose init crashes
+#   panic.cpio              an initrd whose init crashes
 #   probe                   the program, for the host's side
 # shellcheck shell=bash
 
@@ -46,4 +46,4 @@ gzip -9n <"$SCRATCH/busybox.tar" >busybox.tar.gz
 
 mkdir "$SCRATCH/initrd"
 cp probe "$SCRATCH/initrd/init"
-(cd "$SCRATCH/initrd" && echo init | cpio --create --format=newc --owner=0:0 --quiet) | gzip -9n >panic.cpio.gz
+(cd "$SCRATCH/initrd" && echo init | cpio --create --format=newc --owner=0:0 --quiet) >panic.cpio

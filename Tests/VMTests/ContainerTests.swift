@@ -76,7 +76,7 @@ extension VirtualMachines {
                 ("loopback", "ip addr show lo | grep -c 'inet 127.0.0.1/8'; ping -c 1 -W 2 127.0.0.1 | grep -o '1 packets received'", "1 1 packets received"),
                 ("loopback 6", "ip addr show lo | grep -c 'inet6 ::1/128'", "1"),
                 ("only loopback", "ls /sys/class/net | grep -v '^lo$'", ""),
-                ("scheduling", "nice; cat /proc/self/oom_score_adj", "0 0"),
+                ("scheduling", "nice", "0"),
                 ("files", "ulimit -Sn; ulimit -Hn; ulimit -u", "1048576 1048576 unlimited"),
                 ("clock", "[ $(date +%s) -gt 1700000000 ] && echo recent", "recent"),
                 ("random", "cat /proc/sys/kernel/random/uuid | wc -c", "37"),

@@ -19,7 +19,7 @@ extension VirtualMachines {
                 [ hard-a -ef hard-b ] && [ keep -ef hard-c ] && stat -c '%h %h' hard-a keep
                 for f in link absolute-link dangling long-link gnu-long-link; do readlink $f; done; stat -c %u:%g link
                 cat */*/file */*/gnu-file not-utf8-* 'a name with blanks'
-                echo not-utf8-* | od -An -tx1 | tail -c 8
+                echo not-utf8-* | od -An -tx1 | tail -c 10
                 for f in sparse gnu-sparse sparse-0.0 sparse-0.1 sparse-1.0; do echo $f $(stat -c '%s' $f) $(sha256sum <$f | cut -c1-8) $(( $(stat -c %b $f) < 200 )); done
                 stat -c '%n %F %a %u:%g %t:%T' characters blocks pipe set-id group-directory large-owner
                 stat -c '%y' dated
