@@ -122,7 +122,8 @@ extension VirtualMachines {
         @Test(.enabled(if: Project.isRoot, "only root can hide /dev/kvm"))
         func noKVM() throws {
             let command = "mount -t tmpfs none /dev && exec \(Project.program) run \(Project.busybox) /bin/true"
-            let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: swiftlet.environment, .noInput).finish()
+            let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: swiftlet.environment, .noInput)
+                .finish()
             expectRefusal(outcome, naming: ["/dev/kvm"])
         }
 
@@ -136,7 +137,8 @@ extension VirtualMachines {
                 \(Project.program) run --storage-size 1g oci:\(Project.debian("debian-zstd")) /bin/true; status=$?
                 ls -A \(directory); exit $status
                 """
-            let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: swiftlet.environment, .noInput).finish()
+            let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: swiftlet.environment, .noInput)
+                .finish()
             expectRefusal(outcome, naming: ["scratch disk", "No space left on device"])
         }
 
@@ -148,7 +150,10 @@ extension VirtualMachines {
 
         /// The container's own disk, full: its programs are told, the run goes on.
         @Test func fullScratchDiskInside() throws {
-            let outcome = try swiftlet.shell(["--storage-size", "32m"], "dd if=/dev/zero of=/big bs=64k 2>&1 | grep -o 'No space left on device'; rm /big; df / | tail -n 1 | cut -d ' ' -f 1 | cut -c1-7; exit 2")
+            let outcome = try swiftlet.shell(
+                ["--storage-size", "32m"],
+                "dd if=/dev/zero of=/big bs=64k 2>&1 | grep -o 'No space left on device'; rm /big; df / | tail -n 1 | cut -d ' ' -f 1 | cut -c1-7; exit 2"
+            )
             #expect(outcome.ending == .exited(2) && outcome.text == "No space left on device\n/dev/vd\n", "\(outcome)")
         }
 

@@ -12,7 +12,8 @@ extension VirtualMachines {
         @Test func imageConfiguration() throws {
             expectOutput(try swiftlet.run(image: configured, []), "[from the image]\n[second]\n")
             expectOutput(try swiftlet.run(image: configured, ["mine"]), "[mine]\n")
-            let script = "pwd; stat -c %U:%G .; id -un; id -gn; echo $GREETING; echo \"${EMPTY-unset}$EMPTY\"; echo $HOME; cat /root/secret 2>&1; true"
+            let script =
+                "pwd; stat -c %U:%G .; id -un; id -gn; echo $GREETING; echo \"${EMPTY-unset}$EMPTY\"; echo $HOME; cat /root/secret 2>&1; true"
             expectOutput(
                 try swiftlet.run(["--entrypoint", "/bin/sh"], image: configured, ["-c", script]),
                 "/made/by/run\nroot:root\nalice\nwheel\nhello there\n\n/home/alice\ncat: can't open '/root/secret': Permission denied\n")
@@ -47,16 +48,23 @@ extension VirtualMachines {
                 ("sys", "grep -c '^sysfs /sys sysfs ro,nosuid,nodev,noexec,relatime' /proc/mounts", "1"),
                 ("cgroup", "grep -c '^cgroup[2]* /sys/fs/cgroup cgroup2 ro,nosuid,nodev,noexec,relatime' /proc/mounts", "1"),
                 ("cgroup of the process", "cat /proc/self/cgroup", "0::/"),
-                ("controllers", "for c in cpu io memory pids; do grep -ow $c /sys/fs/cgroup/cgroup.controllers; done | tr '\\n' ' '", "cpu io memory pids"),
+                (
+                    "controllers", "for c in cpu io memory pids; do grep -ow $c /sys/fs/cgroup/cgroup.controllers; done | tr '\\n' ' '",
+                    "cpu io memory pids"
+                ),
                 ("dev", "grep ' /dev tmpfs rw,nosuid' /proc/mounts | grep -c mode=755", "1"),
                 ("pts", "grep ' /dev/pts devpts rw,nosuid,noexec,relatime' /proc/mounts | grep -c 'gid=5,mode=620,ptmxmode=666'", "1"),
                 ("shm", "grep -c ' /dev/shm tmpfs rw,nosuid,nodev,noexec,relatime' /proc/mounts; stat -c %a /dev/shm", "1 1777"),
                 ("mqueue", "grep -c ' /dev/mqueue mqueue rw,nosuid,nodev,noexec,relatime' /proc/mounts", "1"),
-                ("nodes", "cd /dev; stat -c '%n:%F:%a:%t:%T' null zero full random urandom tty | tr ' \\n' '_ '",
+                (
+                    "nodes", "cd /dev; stat -c '%n:%F:%a:%t:%T' null zero full random urandom tty | tr ' \\n' '_ '",
                     "null:character_special_file:666:1:3 zero:character_special_file:666:1:5 full:character_special_file:666:1:7 "
-                        + "random:character_special_file:666:1:8 urandom:character_special_file:666:1:9 tty:character_special_file:666:5:0"),
-                ("links", "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done | tr '\\n' ' '",
-                    "/proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 pts/ptmx"),
+                        + "random:character_special_file:666:1:8 urandom:character_special_file:666:1:9 tty:character_special_file:666:5:0"
+                ),
+                (
+                    "links", "cd /dev; for l in fd stdin stdout stderr ptmx; do readlink $l; done | tr '\\n' ' '",
+                    "/proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 pts/ptmx"
+                ),
                 ("no other devices", "ls /dev | grep -E 'vd[a-z]|port|mem|kmsg|ttyS|hvc'", ""),
                 ("working nodes", "echo x >/dev/null; head -c 4 /dev/zero | wc -c; head -c 9 /dev/urandom | wc -c; echo x >/dev/full", "4 9"),
                 ("pseudo terminals", "( exec 3<>/dev/ptmx && ls /dev/pts )", "0 ptmx"),
@@ -64,8 +72,10 @@ extension VirtualMachines {
                 ("masked directories", "ls /proc/acpi /proc/scsi /sys/firmware 2>/dev/null | grep -v : | tr -d '\\n'", ""),
                 ("read-only paths", "for f in /proc/sys/kernel/domainname /proc/sysrq-trigger; do echo b >$f && echo $f; done 2>/dev/null", ""),
                 ("read-only sys", "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused", "refused"),
-                ("capabilities", "grep Cap /proc/self/status | tr -s '\\t\\n' '  '",
-                    "CapInh: 0000000000000000 CapPrm: 00000000a80425fb CapEff: 00000000a80425fb CapBnd: 00000000a80425fb CapAmb: 0000000000000000"),
+                (
+                    "capabilities", "grep Cap /proc/self/status | tr -s '\\t\\n' '  '",
+                    "CapInh: 0000000000000000 CapPrm: 00000000a80425fb CapEff: 00000000a80425fb CapBnd: 00000000a80425fb CapAmb: 0000000000000000"
+                ),
                 ("no new privileges", "grep NoNewPrivs /proc/self/status | tr -d '\\t'", "NoNewPrivs:0"),
                 ("no mounting", "mount -t tmpfs x /mnt 2>/dev/null || mount -t tmpfs x /srv 2>/dev/null || echo refused", "refused"),
                 ("no host name", "hostname other 2>/dev/null || echo refused", "refused"),
@@ -73,7 +83,10 @@ extension VirtualMachines {
                 ("host name", "hostname; cat /etc/hostname; cat /proc/sys/kernel/hostname", "box box box"),
                 ("hosts", "grep -w localhost /etc/hosts | head -n 1 | tr '\\t' ' '; grep -wc box /etc/hosts", "127.0.0.1 localhost 1"),
                 ("resolver", "stat -c '%F %a' /etc/resolv.conf", "regular empty file 644"),
-                ("loopback", "ip addr show lo | grep -c 'inet 127.0.0.1/8'; ping -c 1 -W 2 127.0.0.1 | grep -o '1 packets received'", "1 1 packets received"),
+                (
+                    "loopback", "ip addr show lo | grep -c 'inet 127.0.0.1/8'; ping -c 1 -W 2 127.0.0.1 | grep -o '1 packets received'",
+                    "1 1 packets received"
+                ),
                 ("loopback 6", "ip addr show lo | grep -c 'inet6 ::1/128'", "1"),
                 ("only loopback", "ls /sys/class/net | grep -v '^lo$'", ""),
                 ("scheduling", "nice", "0"),
@@ -88,7 +101,9 @@ extension VirtualMachines {
             #expect(outcome.ending == .exited(0), "\(outcome)")
             let lines = outcome.lines
             for fact in facts {
-                let found = lines.firstIndex(of: "<\(fact.name)>").flatMap { $0 + 1 < lines.count ? lines[$0 + 1].trimmingCharacters(in: .whitespaces) : nil }
+                let found = lines.firstIndex(of: "<\(fact.name)>").flatMap {
+                    $0 + 1 < lines.count ? lines[$0 + 1].trimmingCharacters(in: .whitespaces) : nil
+                }
                 #expect(found == fact.expected, "\(fact.name)")
             }
         }
@@ -108,7 +123,9 @@ extension VirtualMachines {
 
         @Test func userIsNotPrivileged() throws {
             let outcome = try swiftlet.shell(
-                ["-u", "alice"], "grep -E 'Cap(Prm|Eff|Bnd)' /proc/self/status | tr -s '\\t' ' '; touch /etc/x 2>&1; echo x >/tmp/x && echo wrote; kill -0 1 && echo own")
+                ["-u", "alice"],
+                "grep -E 'Cap(Prm|Eff|Bnd)' /proc/self/status | tr -s '\\t' ' '; touch /etc/x 2>&1; echo x >/tmp/x && echo wrote; kill -0 1 && echo own"
+            )
             expectOutput(
                 outcome,
                 "CapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapBnd: 00000000a80425fb\ntouch: /etc/x: Permission denied\nwrote\nown\n")

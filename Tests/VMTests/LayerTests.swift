@@ -75,7 +75,8 @@ extension VirtualMachines {
         private static let gnuSparseSum = "224aecff"
 
         @Test func manyLayers() throws {
-            expectOutput(try swiftlet.shell([], image: Project.layered("many"), "ls /many | wc -l; cat /many/last /many/1 /many/126"), "127\n126\n1\n126\n")
+            expectOutput(
+                try swiftlet.shell([], image: Project.layered("many"), "ls /many | wc -l; cat /many/last /many/1 /many/126"), "127\n126\n1\n126\n")
         }
 
         /// A path that names something above the root is refused.

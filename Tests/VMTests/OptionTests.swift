@@ -14,7 +14,10 @@ extension VirtualMachines {
             swiftlet.environment["TAKEN"] = "the caller's"
             swiftlet.environment["ALSO_TAKEN"] = "too"
             let outcome = try swiftlet.run(
-                ["--hostname", "box", "--env-file", file, "-e", "A=1", "-e", "BLANKS=two  words", "-e", "ALSO_TAKEN", "--env=OVERRIDDEN=option", "-eX="],
+                [
+                    "--hostname", "box", "--env-file", file, "-e", "A=1", "-e", "BLANKS=two  words", "-e", "ALSO_TAKEN", "--env=OVERRIDDEN=option",
+                    "-eX=",
+                ],
                 ["/usr/bin/env"])
             #expect(outcome.ending == .exited(0), "\(outcome)")
             #expect(
@@ -75,7 +78,8 @@ extension VirtualMachines {
                 """
             let outcome = try swiftlet.shell(
                 [
-                    "--rm", "--name", "all-options", "--hostname", "box.example", "--read-only", "--tmpfs", "/scratch:size=1m,mode=1770", "--tmpfs=/plain",
+                    "--rm", "--name", "all-options", "--hostname", "box.example", "--read-only", "--tmpfs", "/scratch:size=1m,mode=1770",
+                    "--tmpfs=/plain",
                     "--tmpfs", "/run-here:exec", "--cpus", "3", "--memory", "300m", "--log-level", "error",
                 ], script)
             expectOutput(
@@ -195,7 +199,8 @@ extension VirtualMachines {
         @Test(arguments: [
             (["--unknown"], "--unknown"), (["-Z"], "-Z"), (["--cpus", "0"], "--cpus"), (["--cpus", "65"], "64"), (["--cpus", "many"], "many"),
             (["--memory", "lots"], "lots"), (["--memory", "16m"], "16m"), (["--memory", "2t"], "2t"), (["-w", "relative"], "relative"),
-            (["--tmpfs", "relative"], "relative"), (["--tmpfs", "/x:colour=red"], "colour"), (["--name", "-bad"], "-bad"), (["--name", "a b"], "a b"),
+            (["--tmpfs", "relative"], "relative"), (["--tmpfs", "/x:colour=red"], "colour"), (["--name", "-bad"], "-bad"),
+            (["--name", "a b"], "a b"),
             (["--log-level", "loud"], "loud"), (["-e", "=x"], "=x"), (["--hostname", "a b"], "a b"), (["--storage-size", "1k"], "1k"),
             (["--ulimit", "files=1"], "files"), (["--stop-signal", "SIGNONE"], "SIGNONE"),
         ])

@@ -32,7 +32,8 @@ extension VirtualMachines {
             let openBefore = descriptors()
             for number in 1...64 {
                 // `swiftlet.run` compares processes, files, sockets and mounts each time.
-                let outcome = try swiftlet.run(number % 8 == 0 ? ["--storage-size", "32m"] : [], ["/bin/sh", "-c", "echo run $0; exit $0", "\(number)"])
+                let outcome = try swiftlet.run(
+                    number % 8 == 0 ? ["--storage-size", "32m"] : [], ["/bin/sh", "-c", "echo run $0; exit $0", "\(number)"])
                 #expect(outcome.ending == .exited(Int32(number)) && outcome.text == "run \(number)\n" && outcome.errorText == "", "\(outcome)")
             }
             #expect(descriptors() <= openBefore)
@@ -58,7 +59,8 @@ extension VirtualMachines {
             for process in processes { process.send("together\n") }
             for (number, process) in processes.enumerated() {
                 let outcome = process.finish(within: 300)
-                #expect(outcome.ending == .exited(Int32(number)) && outcome.text == "up\n\(number) together\n" && outcome.errorText == "", "\(outcome)")
+                #expect(
+                    outcome.ending == .exited(Int32(number)) && outcome.text == "up\n\(number) together\n" && outcome.errorText == "", "\(outcome)")
             }
             #expect(Leftovers.now(besides: swiftlet.directory.path) == before)
         }

@@ -211,7 +211,8 @@ extension VirtualMachines {
 
         @Test(arguments: [
             (["/bin/missing"], Int32(127), "/bin/missing"), (["missing"], 127, "missing"), (["./missing"], 127, "./missing"),
-            (["/etc/text"], 126, "/etc/text"), (["/etc"], 126, "/etc"), (["/bin/damaged"], 126, "/bin/damaged"), (["/etc/text/file"], 126, "/etc/text/file"),
+            (["/etc/text"], 126, "/etc/text"), (["/etc"], 126, "/etc"), (["/bin/damaged"], 126, "/bin/damaged"),
+            (["/etc/text/file"], 126, "/etc/text/file"),
             (["/bin/orphan-script"], 127, "/bin/orphan-script"), ([""], 127, "\"\""),
         ])
         func commandsThatCannotBeExecuted(command: [String], status: Int32, name: String) throws {
