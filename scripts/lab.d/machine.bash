@@ -25,7 +25,9 @@ machine_arguments() {
         -M "pc,usb=off,smbus=off,vmport=off" -nodefaults -no-user-config -display none -no-reboot
         -kernel "$kernel_image" -initrd "$initramfs"
         # pci=noacpi: the devices use message-signalled interrupts; finding their lines by ACPI takes 0.3 s.
-        -append "console=ttyS0 panic=-1 reboot=t mitigations=off apparmor=0 audit=0 cryptomgr.notests pci=noacpi ${SWIFTLET_LAB_KERNEL_ARGUMENTS-quiet}"
+        # nolapic_timer: its frequency would be measured at each boot, and wrongly on a busy host, where every sleep in a guest then takes many
+        # times its length; the HPET's is known.
+        -append "console=ttyS0 panic=-1 reboot=t mitigations=off apparmor=0 audit=0 cryptomgr.notests pci=noacpi nolapic_timer ${SWIFTLET_LAB_KERNEL_ARGUMENTS-quiet}"
         -serial "file:$job/serial.log"
         # The first of the virtio devices, for its ports are to be called vport0p….
         -device "virtio-serial-pci,max_ports=8"
