@@ -39,7 +39,7 @@ extension VirtualMachines {
 
         /// What only the guest finds, who alone reads layers.
         @Test(arguments: [
-            ("layer-corrupted", ["layer 1", "damaged"]), ("wrong-diff-id", ["layer 1", "digest"]), ("cut-tar", ["layer 1", "ends in the middle"]),
+            ("layer-corrupted", ["layer 1", "damaged"]), ("cut-tar", ["layer 1", "ends in the middle"]),
             ("cut-gzip", ["layer 1", "truncated"]), ("cut-zstd", ["layer 1", "truncated"]), ("nonsense-tar", ["layer 1"]),
             ("nonsense-gzip", ["layer 1", "gzip"]), ("corrupted.oci.tar", ["layer 1"]), ("corrupted.docker.tar", ["layer 1"]),
         ])
@@ -134,7 +134,8 @@ extension VirtualMachines {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
             let command = """
                 mount -t tmpfs -o size=\(size) none \(directory) && export TMPDIR=\(directory) &&
-                \(Project.program) run --storage-size 1g oci:\(Project.debian("debian-zstd")) /bin/true; status=$?
+                \(Project.program) run --storage-size 1g \(Project.busybox) \
+                /bin/sh -c 'dd if=/dev/zero of=/big bs=1M count=40 2>/dev/null; sync'; status=$?
                 ls -A \(directory); exit $status
                 """
             let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: swiftlet.environment, .noInput)
