@@ -71,7 +71,8 @@ public final class Supervisor {
             let end = try machine.run()
             if case .ended(let status) = state { return status }
             terminal?.restore()
-            drainAfterMachineEnd()
+            // Before the agent's first word there is nothing that the container could have written.
+            if case .waiting = state {} else { drainAfterMachineEnd() }
             printError("swiftlet: " + machine.explain(end))
             return Supervisor.ownFailure
         } catch {

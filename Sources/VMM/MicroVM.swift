@@ -6,13 +6,26 @@ public import LaunchConfiguration
 public import LinuxSystem
 import Machine
 
+/// A machine that KVM is creating. The host's kernel waits while it does, so this begins before anything else is known, and what can be done without the
+/// machine is done meanwhile.
+public final class MachineOpening {
+    fileprivate let kvm: KVM
+    fileprivate let creation: MachineCreation
+
+    public init() throws {
+        kvm = try KVM()
+        try kvm.requireCapabilities()
+        creation = try kvm.beginVirtualMachine()
+    }
+}
+
 public final class MicroVM {
     public let eventLoop: EventLoop
     private let timeline: Timeline
     private let kernelLog: KernelLog
     private let end: EndSignal
     private let memory: GuestMemory
-    private let kvm: KVM
+    private let opening: MachineOpening
     private let machine: VirtualMachine
     private let devices: DeviceSet
     private let vcpus: [VCPU]
@@ -20,7 +33,7 @@ public final class MicroVM {
     private let configuration: MachineConfiguration
 
     /// Builds the machine. What can fail for a reason the user can change fails here, but for a host that the probe rejects: that ends `run`.
-    public init(_ configuration: MachineConfiguration, timeline: Timeline, logLevel: LogLevel) throws {
+    public init(_ configuration: MachineConfiguration, in opening: MachineOpening, timeline: Timeline, logLevel: LogLevel) throws {
         try MicroVM.check(configuration)
         self.configuration = configuration
         self.timeline = timeline
@@ -28,19 +41,15 @@ public final class MicroVM {
         eventLoop = try EventLoop()
         end = try EndSignal()
 
-        kvm = try KVM()
-        try kvm.requireCapabilities()
-        // The host's kernel waits while it creates the machine; what can be done without the machine is done meanwhile.
-        let creation = try kvm.beginVirtualMachine()
         memory = try MicroVM.allocate(configuration.memory)
         let system = try MicroVM.loadSystem(configuration, into: memory)
         devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog)
         try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
         let cpus = Int(configuration.cpus)
-        let policy = CPUIDPolicy(host: try kvm.supportedCPUID(), cpus: cpus, hasDeadlineTimer: kvm.value(of: .tscDeadlineTimer) != 0)
+        let policy = CPUIDPolicy(host: try opening.kvm.supportedCPUID(), cpus: cpus, hasDeadlineTimer: opening.kvm.value(of: .tscDeadlineTimer) != 0)
         timeline.mark(.memoryMapped)
 
-        machine = try creation.wait()
+        machine = try opening.creation.wait()
         try machine.setTSSAddress(Layout.tss)
         try machine.createInterruptController()
         try MicroVM.attach(memory, to: machine)
@@ -49,6 +58,7 @@ public final class MicroVM {
 
         vcpus = try MicroVM.createVCPUs(cpus, policy, machine: machine)
         entry = system.kernel.entry
+        self.opening = opening
     }
 
     // MARK: Steps

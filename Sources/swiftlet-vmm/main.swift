@@ -10,12 +10,13 @@ func launch(descriptor: Int32) -> Int32 {
     let configuration: LaunchConfiguration
     do {
         let started = monotonicNanoseconds()
+        let opening = try MachineOpening()
         let bytes = try readAll(descriptor, limit: LaunchConfiguration.sizeLimit)
         close(descriptor)
         configuration = try LaunchConfiguration(wireBytes: bytes)
         let timeline = Timeline(launched: configuration.launched)
         timeline.mark(.vmmStarted, at: started)
-        let machine = try MicroVM(configuration.machine, timeline: timeline, logLevel: configuration.logLevel)
+        let machine = try MicroVM(configuration.machine, in: opening, timeline: timeline, logLevel: configuration.logLevel)
         let supervisor = try Supervisor(configuration.supervisor, machine: machine, timeline: timeline)
         let status = supervisor.run()
         timeline.mark(.exit)

@@ -70,8 +70,7 @@ final class TestProcess: Sendable {
         // SAFETY: the vectors' strings live until they are freed, after the call that reads them.
         let argv = unsafe arguments.map { unsafe strdup($0) } + [nil]
         let envp = unsafe environment.map { unsafe strdup("\($0.key)=\($0.value)") } + [nil]
-        let strings = unsafe argv + envp
-        defer { unsafe strings.forEach { unsafe free($0) } }
+        defer { unsafe (argv + envp).forEach { unsafe free($0) } }
         let code = unsafe test_process_start(&started, argv, envp, directory, kind, rows, columns)
         guard code == 0 else { throw TestError(arguments[0], code) }
         pid = started.pid
