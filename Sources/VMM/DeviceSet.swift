@@ -24,6 +24,8 @@ final class DeviceSet {
     private var slots: [Slot] = []
     /// All transports, for the vCPUs.
     private(set) var registers = Bus()
+    /// Numbers in `slots` of the disks whose contents only this machine knows: what the host doesn't write is lost.
+    private var ephemeralDisks: Set<Int> = []
 
     init(_ configuration: MachineConfiguration, memory: GuestMemory, kernelLog: KernelLog) throws {
         host = try VsockHost()
@@ -32,7 +34,10 @@ final class DeviceSet {
         let count = configuration.disks.count + (hasConsole ? 3 : 2)
         guard count <= Layout.virtioInterrupts.count else { throw MachineError.tooManyDevices(count) }
 
-        for disk in configuration.disks { try attach(try Block(disk), memory) }
+        for disk in configuration.disks {
+            if disk.ephemeral { ephemeralDisks.insert(slots.count) }
+            try attach(try Block(disk), memory)
+        }
         try attach(try Vsock(host: host), memory)
         try attach(Entropy(), memory)
         if hasConsole {
@@ -103,11 +108,16 @@ final class DeviceSet {
         slots.contains { slot in slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
     }
 
-    func watch(on loop: EventLoop) throws(SystemError) {
-        for slot in slots {
+    /// Ends the machine where an ephemeral disk can't be written: a guest that goes on with lost files only finds out much later, if at all.
+    func watch(on loop: EventLoop, end: EndSignal) throws(SystemError) {
+        for (number, slot) in slots.enumerated() {
             let transport = slot.transport
+            let isEphemeral = ephemeralDisks.contains(number)
             for (queue, event) in transport.queueEvents.enumerated() {
-                try loop.add(event.raw, .readable) { _ in transport.notify(queue: queue) }
+                try loop.add(event.raw, .readable) { _ in
+                    transport.notify(queue: queue)
+                    if isEphemeral, transport.withDevice({ ($0 as? Block)?.hostFailure }) != nil { end.report(.lostDisk) }
+                }
             }
             if let descriptor = transport.pollDescriptor {
                 try loop.add(descriptor, .readable) { _ in transport.hostReady() }

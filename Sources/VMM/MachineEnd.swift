@@ -10,6 +10,8 @@ public enum MachineEnd: Equatable, Sendable {
     case fault(FaultReport)
     /// The probe says that this host can't run it; with the reason.
     case unsuitableHost(String)
+    /// The host could not read or write a disk that exists for this machine only.
+    case lostDisk
     /// KVM_RUN itself failed.
     case kvm(KVMError)
 }

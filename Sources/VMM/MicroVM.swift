@@ -132,7 +132,7 @@ public final class MicroVM {
     /// Starts the vCPUs. Signals that the process wants to see as events must be blocked by now.
     public func start() throws {
         try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
-        try devices.watch(on: eventLoop)
+        try devices.watch(on: eventLoop, end: end)
         let (ports, registers) = try buses()
         for vcpu in vcpus {
             let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
@@ -166,6 +166,7 @@ public final class MicroVM {
         case .fault(let report): return report.description
         case .unsuitableHost(let why): return "\(VMMError.unsuitableHost(why))"
         case .kvm(let error): return "\(error)"
+        case .lostDisk: return "the container's files can't be kept" + devices.hostFailure + ": set TMPDIR to a directory with space"
         case .reset, nil:
             if let panic = kernelLog.panic {
                 return "the guest's kernel gave up: \(panic)" + devices.hostFailure

@@ -134,7 +134,8 @@ extension VirtualMachines {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
             let command = """
                 mount -t tmpfs -o size=\(size) none \(directory) && export TMPDIR=\(directory) &&
-                \(Project.program) run --storage-size 1g oci:\(Project.debian("debian-zstd")) /bin/true; status=$?
+                \(Project.program) run --storage-size 1g \(Project.busybox) \
+                /bin/sh -c 'dd if=/dev/zero of=/big bs=1M count=40 2>/dev/null; sync'; status=$?
                 ls -A \(directory); exit $status
                 """
             let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: swiftlet.environment, .noInput)
