@@ -16,7 +16,7 @@ build: executables kernel initrd scratch
 # Fully static: one file each, nothing to load before main.
 executables:
 	@echo '== swiftlet and swiftlet-vmm'
-	@scripts/require libssl-dev
+	@scripts/require libssl-dev binutils
 	@$(RELEASE) --product swiftlet
 	@$(RELEASE) --product swiftlet-vmm
 	@mkdir -p build/bin build/share/swiftlet
