@@ -13,6 +13,7 @@ struct Identity {
     /// `text` as in the image's `User`; empty means root.
     init(resolving text: [UInt8]) throws(Failure) {
         let parts = fields(of: text[...], separatedBy: 0x3A)
+        guard parts.count <= 2 else { throw Failure(.configuration, "the user '\(name: text)' is not USER or USER:GROUP") }
         let userName = parts[0]
         let number = userName.isEmpty ? 0 : Identity.number(userName)
 
