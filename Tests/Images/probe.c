@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -159,16 +160,23 @@ static int follow_size(void)
     if (tcgetattr(0, &mode)) return fail("tcgetattr");
     cfmakeraw(&mode);
     if (tcsetattr(0, TCSANOW, &mode)) return fail("tcsetattr");
+    // Taken only inside ppoll: one that comes between the print and the wait must not be lost.
     struct sigaction action = {.sa_handler = note};
     sigaction(SIGWINCH, &action, 0);
+    sigset_t window, none;
+    sigemptyset(&none);
+    sigemptyset(&window);
+    sigaddset(&window, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &window, 0);
     for (;;) {
         struct winsize size = {0};
         ioctl(0, TIOCGWINSZ, &size);
         printf("size %dx%d\r\n", size.ws_row, size.ws_col);
         fflush(stdout);
+        struct pollfd input = {.fd = 0, .events = POLLIN};
+        if (ppoll(&input, 1, 0, &none) < 0 && errno == EINTR) continue;
         unsigned char byte;
         ssize_t count = read(0, &byte, 1);
-        if (count < 0 && errno == EINTR) continue;
         if (count <= 0 || byte == 'q') return 0;
         printf("byte %d\r\n", byte);
     }

@@ -41,6 +41,7 @@ extension VirtualMachines {
                 becomes-file regular file
                 empty directory
                 2 2
+                2 2
                 keep
                 /data/keep
                 nowhere
