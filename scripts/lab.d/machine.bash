@@ -11,6 +11,7 @@ readonly save_limit=300
 qemu=
 relay=
 feeder=
+waker=
 terminal_settings=
 
 # The status that the lab ends with, or why it failed: at "boot", or later.
@@ -106,6 +107,13 @@ start_processes() {
     "${bound[@]}" perl "$lab_sources/relay.pl" "$(<"$job/share/marker")" "$job/output" "$job/error" 3>&"$events" \
         {events}>&- {orders}>&- {guard_output}>&- {guard_error}>&- {guard_input}>&- {job_lock}>&- </dev/null &
     relay=$!
+    # QEMU sometimes loses a timer interrupt of a machine that runs another one, which then sleeps until anything else
+    # interrupts it. An order that says nothing does. (A deterministic machine must not be disturbed.)
+    if [[ -z $deterministic ]]; then
+        "${bound[@]}" bash -c 'while echo wake; do sleep 0.1; done' >&"$orders" 2>/dev/null </dev/null \
+            {events}>&- {guard_output}>&- {guard_error}>&- {guard_input}>&- {job_lock}>&- &
+        waker=$!
+    fi
 }
 
 # Passes our standard input on. Only once the machine is up: what a failed machine had taken in would be lost to
@@ -198,12 +206,12 @@ finish() {
 
 end_processes() {
     local process
-    for process in "$qemu" "$relay" "$feeder"; do
+    for process in "$qemu" "$relay" "$feeder" "$waker"; do
         [[ -n $process ]] || continue
         kill -KILL "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
-    qemu='' relay='' feeder=
+    qemu='' relay='' feeder='' waker=
     if [[ -n $terminal_settings ]]; then
         stty "$terminal_settings" || true
         terminal_settings=
