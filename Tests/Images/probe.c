@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -95,9 +96,9 @@ static int orphans(int count)
             pid_t orphan = fork();
             if (orphan < 0) _exit(98);
             if (orphan > 0) _exit(0);
-            // Waits until it is one.
+            // Waits until it is one, without timers: thousands of short ones are more than a nested machine bears (docs/lab.md).
             pid_t parent = getppid();
-            while (getppid() == parent && parent != 1) usleep(100);
+            while (getppid() == parent && parent != 1) sched_yield();
             char byte = 'x';
             _exit(write(pipes[1], &byte, 1) == 1 ? 7 : 97);
         }
