@@ -9,6 +9,8 @@ public struct ImageLayer: Sendable {
     public let digest: Digest?
     /// Of the uncompressed tar stream.
     public let diffID: Digest
+    /// The bytes were verified when they were stored, and nothing changes them.
+    public var isVerified = false
 }
 
 public struct Image: Sendable {
