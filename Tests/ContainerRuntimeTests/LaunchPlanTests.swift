@@ -25,7 +25,7 @@ import Wire
             .init([3], mediaType: "application/vnd.oci.image.layer.v1.tar"),
         ]
         let path = try TestImage.archive(TestImage(layers: layers).files, to: directory)
-        image = try ImageReference(Array(path.utf8)).load()
+        image = try ImageReference(Array(path.utf8)).loadLocal()
     }
 
     private func configuration(_ files: LaunchFiles) throws -> LaunchConfiguration {

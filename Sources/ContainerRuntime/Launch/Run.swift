@@ -46,7 +46,7 @@ public enum Run {
         let initrd = try open(
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
-        let image = try load(options.image)
+        let image = try load(options.image, surroundings)
 
         let hostname = options.hostname ?? randomHostname()
         let process = try ContainerProcess(
@@ -72,10 +72,17 @@ public enum Run {
         return OpenFile(owning: try ContainerName.reserve(name))
     }
 
-    private static func load(_ text: Text) throws(ContainerError) -> Image {
+    private static func load(_ text: Text, _ surroundings: Surroundings) throws(ContainerError) -> Image {
+        let resolution: ImageResolution
         do throws(ImageError) {
-            return try ImageReference(text.bytes).load()
+            resolution = try ImageReference(text.bytes).load { () throws(StoreError) in
+                try ContentStore.openExisting(storeDirectory(surroundings.environment))
+            }
         } catch { throw .image(name: text.string, error) }
+        switch resolution {
+        case .found(let image): return image
+        case .notStored(let name): throw .notStored(name)
+        }
     }
 
     private static func open(_ what: String, _ path: String, remedy: String) throws(ContainerError) -> OpenFile {
