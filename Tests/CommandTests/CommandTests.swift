@@ -6,7 +6,7 @@ import Testing
 import Wire
 
 /// A prefix with the real `swiftlet` and a stand-in for everything else.
-private final class Prefix: Sendable {
+final class Prefix: Sendable {
     let directory: TemporaryDirectory
 
     init() throws {
