@@ -72,6 +72,11 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         return OwnedDescriptor(owning: try systemCall("dup") { clinux_fcntl(raw, F_DUPFD_CLOEXEC, 0) })
     }
 
+    /// dup(2) with close-on-exec of a descriptor that somebody else owns.
+    public static func duplicate(of raw: Int32) throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try systemCall("dup") { clinux_fcntl(raw, F_DUPFD_CLOEXEC, 0) })
+    }
+
     /// Lets the descriptor survive execve(2).
     public borrowing func keepAcrossExec() throws(SystemError) {
         let raw = self.raw
