@@ -33,6 +33,13 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case damagedTemplate(path: String)
     case tooLargeRequest
     case tooManyVariables(Int)
+    case diskStore(path: String, SystemError)
+    case diskStoreFull(path: String)
+    case corruptedLayer(name: String, found: Digest, expected: Digest)
+    case damagedDiskMap
+    case diskVanished
+    /// A process that this one started has said on standard error what went wrong.
+    case reported
 
     public var description: String {
         switch self {
@@ -61,6 +68,15 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         case .fileSystemMakerFailed(let status): "mke2fs failed with status \(status) on the scratch disk: choose another --storage-size"
         case .damagedTemplate(let path): "the scratch template \(path) is damaged: install Swiftlet again"
         case .tooManyVariables(let count): "\(count) environment variables are too many: at most \(Environment.limit) are supported"
+        case .diskStore(let path, let error):
+            "the unpacked images in \(path) can't be used: \(error.call) failed: \(error.reason): set SWIFTLET_STORE to a directory of yours"
+        case .diskStoreFull(let path):
+            "no space is left for the unpacked image in \(path): make room, or set SWIFTLET_STORE to a directory that has some"
+        case .corruptedLayer(let name, let found, let expected):
+            "\(name) is corrupted: the digest of its blob is \(found), not \(expected): fetch or build the image again"
+        case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"
+        case .diskVanished: "the unpacked image was removed before it could be used: try again"
+        case .reported: "an error was reported before"
         case .tooLargeRequest: "the arguments and the environment together exceed 4 MiB: shorten them"
         }
     }

@@ -32,6 +32,12 @@ public struct FileRange: Sendable {
     /// In bytes.
     public let length: UInt64
 
+    public init(file: OpenFile, offset: UInt64, length: UInt64) {
+        self.file = file
+        self.offset = offset
+        self.length = length
+    }
+
     /// Reads a document; `what` names it in errors.
     func readDocument(_ what: String) throws(ImageError) -> [UInt8] {
         guard length <= JSONDocument.sizeLimit else { throw .tooLarge(what: what, size: length) }

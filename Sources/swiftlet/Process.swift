@@ -44,6 +44,7 @@ enum Process {
 
     /// One line on standard error, and a hint after a mistake on the command line.
     static func report(_ error: ContainerError) {
+        if error == .reported { return }
         printError("swiftlet: " + error.description.printable)
         if case .usage(_, let command) = error { printError("See '\(command) --help'.") }
     }
