@@ -14,6 +14,10 @@ public func fuzzDocument(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
         let written = JSONValue.object(("manifests", .array(index.manifests.map(\.json))))
         let again = (try? written.text(limit: 64 << 20)).flatMap { try? ImageIndex(json: $0, name: "index") }
         precondition(again == index, "another index is read back")
+        for word in ["docker.io/library/nginx:1.27", "linux", ""] where !bytes.contains(UInt8(ascii: "\\")) {
+            let found = try? ImageIndex.entries(of: bytes, saying: [word], name: "index")
+            precondition(found == entries(bytes, saying: word), "other entries are found than there are")
+        }
         for descriptor in index.manifests { _ = descriptor.annotations.values.map { try? ImageName($0) } }
     }
     if let manifest = try? ImageManifest(json: bytes, name: "manifest") { _ = manifest.layers.map { MediaType($0.mediaType) } }
@@ -23,7 +27,22 @@ public func fuzzDocument(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     return 0
 }
 
+/// The same by way of whole values.
+private func entries(_ bytes: [UInt8], saying word: String) -> [Descriptor]? {
+    guard let value = JSONValue(bytes), let object = try? JSONObject(value), case .array(let entries) = object.value("manifests") else { return nil }
+    return entries.filter { $0.says(word) }.compactMap { try? Descriptor($0) }
+}
+
 extension JSONValue {
+    fileprivate func says(_ word: String) -> Bool {
+        switch self {
+        case .string(let text): Array(text.utf8) == Array(word.utf8)
+        case .array(let values): values.contains { $0.says(word) }
+        case .object(let members): members.contains { Array($0.name.utf8) == Array(word.utf8) || $0.value.says(word) }
+        default: false
+        }
+    }
+
     /// The parser doesn't keep them, so the writer can't.
     fileprivate var withoutOtherNumbers: JSONValue {
         switch self {
