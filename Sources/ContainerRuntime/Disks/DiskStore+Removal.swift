@@ -13,17 +13,17 @@ extension DiskStore {
         let files: [UInt64]
     }
 
-    /// Removes disks until all together take at most `limit` bytes, those that were used longest ago first.
-    func evict(limit: UInt64) throws(ContainerError) {
-        do throws(SystemError) {
-            var total = try used()
+    /// Removes disks until all together take at most `limit` bytes (nil: half of the file system), those that were used longest ago first.
+    func evict(limit: UInt64?) throws(SystemError) {
+        let half = try FileSystemSpace(of: directory).total / 2
+        let limit = limit ?? half
+        var total = try used()
+        if total <= limit { return }
+        for entry in try entries().sorted(by: { $0.lastUse < $1.lastUse }) {
+            try remove(entry)
+            total -= min(total, try sweep())
             if total <= limit { return }
-            for entry in try entries().sorted(by: { $0.lastUse < $1.lastUse }) {
-                try remove(entry)
-                total -= min(total, try sweep())
-                if total <= limit { return }
-            }
-        } catch { throw failure(error) }
+        }
     }
 
     /// Removes the disks that `isWanted` doesn't want. Returns how many bytes that freed, what killed processes left included.

@@ -29,8 +29,9 @@ struct Unpacking {
         self.installation = installation
     }
 
-    /// The image's disk, unpacked if that has not been done; nil for an image without layers.
-    func disk() throws(ContainerError) -> ImageDisk? {
+    /// The image's disk, unpacked if that has not been done; nil for an image without layers. After unpacking, other disks make room if all together take more
+    /// than `limit` bytes (nil: half of the file system).
+    func disk(limit: UInt64?) throws(ContainerError) -> ImageDisk? {
         guard let top = chain.top else { return nil }
         if let disk = try store.find(top) { return disk }
         // Every process takes the locks from the lowest part up: none waits for one that waits for it.
@@ -50,6 +51,7 @@ struct Unpacking {
         for part in missing.dropFirst() { locks.append(try store.lock(part.chain)) }
         if !missing.isEmpty { try unpack(Array(missing), onto: base) }
         guard let disk = try store.find(top) else { throw .diskVanished }
+        do throws(SystemError) { try store.evict(limit: limit) } catch { throw store.failure(error) }
         withExtendedLifetime(locks) {}
         return disk
     }
