@@ -9,7 +9,7 @@ public struct ImageLayer: Sendable {
     public let digest: Digest?
     /// Of the uncompressed tar stream.
     public let diffID: Digest
-    /// The host checked `digest` when it stored the layer. Otherwise the guest must.
+    /// The host checked `digest` when it stored the layer. Otherwise it must before anything relies on it.
     public let isVerified: Bool
 }
 

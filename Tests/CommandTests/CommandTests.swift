@@ -35,12 +35,17 @@ final class Prefix: Sendable {
 
     var environment: [String: String] { ["PATH": "/usr/bin:/bin", "SWIFTLET_STORE": directory.path + "/store"] }
 
-    /// Makes `layout`, an image, and its disk, of one block, as if it had been unpacked before.
+    /// Makes `layout`, an image, and its disk.
     func makeImage() throws {
         let image = TestImage()
         _ = try TestImage.write(image.files, to: directory)
         // Makes the store, and fails: there is no template for a disk.
         #expect(try run("run", "layout").status == 125)
+        try makeDisk(image)
+    }
+
+    /// Makes the disk of an image in the store, of one block, as if it had been unpacked before.
+    func makeDisk(_ image: TestImage) throws {
         let blobs = image.layers.map { digestText($0.bytes) }
         let digits = Array(blobs.dropFirst().reduce(blobs[0]) { digestText(Array("\($0) \($1)".utf8)) }.suffix(64))
         let chain = stride(from: 0, to: 64, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }

@@ -159,9 +159,8 @@ import Testing
     }
 
     @Test func runFindsNamesInTheStore() throws {
-        try prefix.makeImage()
         _ = try succeed("load", "-i", "layout")
-        _ = try succeed("tag", short, "app:1")
+        try prefix.makeDisk(TestImage())
         #expect(try run("run", "app:1").status == 42)
         #expect(try run("run", short).status == 42)
         #expect(

@@ -29,9 +29,7 @@ public struct Surroundings: Sendable {
 
     /// The image store, made where there is none.
     func openStore() throws(ContainerError) -> ContentStore {
-        do throws(StoreError) {
-            return try ContentStore.open(storeDirectory(environment))
-        } catch { throw .store(error) }
+        do throws(StoreError) { return try ContentStore.open(storeDirectory(environment)) } catch { throw .store(error) }
     }
 
     var scratchDirectory: String {
@@ -53,15 +51,14 @@ public enum Run {
         let initrd = try OpenFile.open(
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
-        let contents = try surroundings.openStore()
-        let image = try load(options.image, contents)
+        let store = try surroundings.openStore()
+        let image = try load(options.image, from: store)
 
         let hostname = options.hostname ?? randomHostname()
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let store = try DiskStore(of: contents)
-        let disk = try Unpacking(image, store: store, installation: installation).disk()
+        let disk = try Unpacking(image, store: try DiskStore(of: store), installation: installation).disk()
         let scratch = try makeScratch(options, surroundings)
         let timeline = try openTimeline(options.timeline)
         let files = LaunchFiles(
@@ -82,10 +79,10 @@ public enum Run {
         return OpenFile(owning: try ContainerName.reserve(name))
     }
 
-    private static func load(_ text: Text, _ store: ContentStore) throws(ContainerError) -> Image {
+    private static func load(_ text: Text, from store: ContentStore) throws(ContainerError) -> Image {
         let resolution: ImageResolution
         do throws(ImageError) {
-            resolution = try ImageReference(text.bytes).load { () throws(StoreError) in store }
+            resolution = try ImageReference(text.bytes).load { () in store }
         } catch { throw .image(name: text.string, error) }
         switch resolution {
         case .found(let image): return image
