@@ -119,7 +119,7 @@ import Testing
     @Test func pruningAsksAndFilters() throws {
         _ = try succeed("load", "-i", "layout")
         let yes = try prefix.directory.write("yes", "y\n")
-        #expect(try run("prune", "-a").output.hasSuffix("Are you sure you want to continue? [y/N] "))
+        #expect(try run("prune", "-a").output.hasSuffix("Are you sure you want to continue? [y/N] Total reclaimed space: 0B\n"))
         #expect(try rows().count == 1)
         #expect(try succeed("prune", "-f").hasSuffix("Total reclaimed space: 0B\n"))
         #expect(try rows().count == 1)
