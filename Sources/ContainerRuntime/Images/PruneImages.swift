@@ -106,13 +106,10 @@ enum PruneImages {
     }
 
     private static func collect(_ store: ContentStore) throws(StoreError) -> Collected {
-        for _ in 0..<patience {
-            let collected = try store.collect(partials: true) { needed throws(StoreError) in
-                try DiskRemoval.remove(from: store, candidates: nil, needed: needed)
-            }
-            if let collected { return collected }
-            usleep(100_000)
+        let collected = try store.collect(partials: true, patience: patience) { needed throws(StoreError) in
+            try DiskRemoval.remove(from: store, candidates: nil, needed: needed)
         }
-        throw .inUse(path: store.path)
+        guard let collected else { throw .inUse(path: store.path) }
+        return collected
     }
 }
