@@ -13,24 +13,22 @@
 
 here=$(dirname "${BASH_SOURCE[0]}")/real
 suite=bookworm
-[[ -d /usr/share/keyrings ]] || { echo 'no /usr/share/keyrings: install debian-archive-keyring'; exit 1; }
+# Files of other users in this namespace are nobody's outside of it.
+trap 'rm -rf "${SCRATCH:?}"/*' EXIT
 
-# sources: Debian's parts of this machine's package sources for `suite`, a line each.
+# sources: Debian's parts of this machine's package sources for `suite`, a line each. Without any, mmdebstrap takes what it knows.
 sources() {
     # shellcheck disable=SC2016 # apt expands them.
     apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(REPO_URI)|$(COMPONENT)' 'Created-By: Packages' | sort -u |
         sed -nE "s#^Debian\|($suite|$suite-updates|$suite-security)\|([^|]*)\|main\$#deb \2 \1 main#p"
 }
 mapfile -t lines < <(sources)
-# A machine of another release has none of them: then what mmdebstrap knows.
-((${#lines[@]} > 0)) || lines=()
 
 # What nobody reads in a test; as the "slim" images of registries.
-exclude=(doc man info locale lintian)
-for name in "${exclude[@]}"; do printf 'path-exclude=/usr/share/%s/*\n' "$name"; done >"$SCRATCH/dpkg"
-printf 'path-exclude=/usr/lib/x86_64-linux-gnu/gconv/*\n' >>"$SCRATCH/dpkg"
-options=()
-while IFS= read -r option; do options+=("--dpkgopt=$option"); done <"$SCRATCH/dpkg"
+exclude=()
+for path in '/usr/share/'{doc,man,info,locale,lintian}'/*' '/usr/lib/x86_64-linux-gnu/gconv/*'; do
+    exclude+=("--dpkgopt=path-exclude=$path")
+done
 
 umoci init --layout real
 
@@ -43,7 +41,7 @@ config() {
 
 # The base.
 export SOURCE_DATE_EPOCH=0
-mmdebstrap --quiet --mode=root --variant=minbase --skip=cleanup/apt/lists,output/dev "${options[@]}" \
+mmdebstrap --quiet --mode=root --variant=minbase --skip=cleanup/apt/lists,output/dev "${exclude[@]}" \
     --customize-hook="mv \"\$1/var/lib/apt/lists\" '$SCRATCH/lists'; mkdir -p \"\$1/var/lib/apt/lists/partial\"" \
     "$suite" "$SCRATCH/debian.tar" "${lines[@]}"
 # Without nodes it is without /dev at all; what runs containers wants to find it.
