@@ -8,7 +8,7 @@
 #   java        a Java runtime; above it a program of ours, as a numeric user
 #
 # apt runs outside of the trees with this machine's sources, umoci finds what it changed and packs it, so none of our code vouches for itself.
-# Where not root's own, the whole recipe runs in a user namespace that has root.
+# For another user than root it runs in a user namespace, as root there.
 # shellcheck shell=bash
 
 here=$(dirname "${BASH_SOURCE[0]}")/real
@@ -124,7 +124,9 @@ packages postgresql-15
 layer
 # Whoever wants the package's own cluster has a service manager.
 rm -rf "$tree/var/lib/postgresql/15" "$tree/etc/postgresql/15"
-install -d -m 3777 "$tree/var/run/postgresql"
+# Not by way of /var/run: that link leads out of the tree.
+mkdir -m 3777 "$tree/run/postgresql"
+chown --reference="$tree/var/lib/postgresql" "$tree/run/postgresql"
 entrypoint postgres-entrypoint
 layer
 config postgres --config.entrypoint docker-entrypoint.sh --config.cmd postgres --config.volume /var/lib/postgresql/data \
