@@ -7,8 +7,6 @@ import Testing
 extension VirtualMachines {
     @Suite struct RealImages {
         let swiftlet: Swiftlet
-        /// Unpacked, the larger ones take 400 MB.
-        private static let memory = ["--memory", "2g"]
         /// Starting them on an emulated machine takes up to half a minute when nothing else runs.
         private static let limit: TimeInterval = 400
 
@@ -19,7 +17,7 @@ extension VirtualMachines {
         private func serve(_ image: String, server: String, client: String, _ location: SourceLocation = #_sourceLocation) throws -> Outcome {
             let script = "(until \(client); do sleep 0.5; done; echo asked) 2>/dev/null & exec \(server)"
             let image = "oci:" + Project.real(image)
-            let process = try swiftlet.start(["run"] + Self.memory + ["--entrypoint", "/bin/sh", image, "-c", script], .noInput)
+            let process = try swiftlet.start(["run", "--entrypoint", "/bin/sh", image, "-c", script], .noInput)
             #expect(process.sees("asked\n", within: Self.limit), "\(process.outputSoFar)", sourceLocation: location)
             process.signal(SIGTERM)
             let outcome = process.finish()
@@ -66,14 +64,13 @@ extension VirtualMachines {
                 print(sqlite3.connect(':memory:').execute('select 6 * 7').fetchone())
                 with multiprocessing.Pool(2) as pool: print(pool.map(abs, [-1, -2, -3]))
                 """
-            let outcome = try swiftlet(
-                ["run"] + Self.memory + ["oci:" + Project.real("python"), "python", "-c", script], within: Self.limit)
+            let outcome = try swiftlet(["run", "oci:" + Project.real("python"), "python", "-c", script], within: Self.limit)
             #expect(outcome.ending == .exited(0) && outcome.text == "True True\n(42,)\n[1, 2, 3]\n", "\(outcome)")
         }
 
         /// The image's own command, as its own user.
         @Test func java() throws {
-            let outcome = try swiftlet(["run"] + Self.memory + ["oci:" + Project.real("java")], within: Self.limit)
+            let outcome = try swiftlet(["run", "oci:" + Project.real("java")], within: Self.limit)
             expectOutput(outcome, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\njava 17, /app\n")
         }
     }
