@@ -94,7 +94,8 @@ packages() {
 
 # clean: what packages leave behind that would differ next time, or that nobody needs.
 clean() {
-    rm -rf "$tree"/var/cache/apt/*.bin "$tree"/var/cache/{debconf,ldconfig}/* "$tree"/var/log/{apt,dpkg.log,alternatives.log,bootstrap.log} "$tree"/tmp/* "$tree"/run/*
+    rm -rf "$tree"/var/cache/apt/*.bin "$tree"/var/cache/{debconf,ldconfig}/* "$tree"/var/log/{apt,dpkg.log,alternatives.log,bootstrap.log}
+    rm -rf "$tree"/tmp/* "$tree"/run/*
 }
 
 # entrypoint FILE: one of ours, beside this recipe.
