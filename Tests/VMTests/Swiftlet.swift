@@ -18,6 +18,7 @@ enum Project {
     static func layered(_ name: String) -> String { images + "/layered/" + name }
     static func bad(_ name: String) -> String { images + "/bad/" + name }
     static func debian(_ name: String) -> String { images + "/debian/" + name }
+    static func real(_ tag: String) -> String { images + "/real/real:" + tag }
     static var busybox: String { "oci:" + basic("busybox") + ":latest" }
 
     /// Everything else on the machine holds still.
