@@ -3,7 +3,7 @@
 // Not Foundation's decoder: that one costs two million instructions to start, of five that `swiftlet run` may spend (docs/adr/).
 
 /// A JSON text's value. Numbers that are no 64-bit integers are kept without their value: no document of ours has any.
-enum JSONValue: Equatable, Sendable {
+package enum JSONValue: Equatable, Sendable {
     case null
     case boolean(Bool)
     case integer(Int64)
@@ -13,16 +13,16 @@ enum JSONValue: Equatable, Sendable {
     /// In the document's order; names may come twice.
     case object([Member])
 
-    struct Member: Equatable, Sendable {
-        let name: String
-        let value: JSONValue
+    package struct Member: Equatable, Sendable {
+        package let name: String
+        package let value: JSONValue
     }
 
     /// Nested deeper than any document of an image.
-    static let depthLimit = 32
+    package static let depthLimit = 32
 
     /// Nil unless `bytes` are one JSON text in UTF-8.
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         var parser = JSONParser(bytes)
         guard let value = parser.value(depth: 0), parser.isAtEnd() else { return nil }
         self = value
