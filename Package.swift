@@ -74,7 +74,9 @@ let package = Package(
         tests("VMMTests", ["VMM"]),
         .target(name: "ImageFixtures", dependencies: ["CCrypto"], path: "Tests/ImageFixtures"),
         tests("OCITests", ["OCI"]),
-        tests("ImagesTests", ["ImageFixtures", "Images", "OCI"]),
+        .executableTarget(
+            name: "store-writer", dependencies: ["Images", "OCI"], path: "Tests/Support/StoreWriter", swiftSettings: strict),
+        tests("ImagesTests", ["ImageFixtures", "Images", "OCI", "store-writer"]),
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),

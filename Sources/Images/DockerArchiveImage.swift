@@ -1,20 +1,6 @@
 // Finding an image in an archive that `docker save` wrote: manifest.json lists each image's configuration and layers by path.
 import OCI
 
-/// Names as Docker writes them: `docker.io/library/busybox:latest` and `busybox` are the same.
-enum DockerName {
-    static func normalized(_ name: String) -> String {
-        var short = Substring(name)
-        for prefix in ["index.docker.io/", "docker.io/"] where short.utf8.starts(with: prefix.utf8) {
-            short = short.dropFirst(prefix.utf8.count)
-            break
-        }
-        if short.utf8.starts(with: "library/".utf8) { short = short.dropFirst("library/".utf8.count) }
-        let last = short.utf8.split(separator: UInt8(ascii: "/")).last ?? short.utf8
-        return last.contains(UInt8(ascii: ":")) || last.contains(UInt8(ascii: "@")) ? String(short) : short + ":latest"
-    }
-}
-
 struct DockerArchive {
     private let files: ArchiveIndex
 
@@ -46,8 +32,7 @@ struct DockerArchive {
             guard images.indices.contains(number) else { throw .unknownName("@\(number)", available: names) }
             return images[number]
         case .name(let name):
-            let wanted = DockerName.normalized(name)
-            guard let image = images.first(where: { $0.repositoryTags.contains { DockerName.normalized($0) == wanted } }) else {
+            guard let image = images.first(where: { $0.repositoryTags.contains { ImageName.areEqual($0, name) } }) else {
                 throw .unknownName(name, available: names)
             }
             return image

@@ -117,8 +117,7 @@ extension Descriptor {
 
     fileprivate func isNamed(_ name: String) -> Bool {
         if annotations[Self.referenceName] == name { return true }
-        guard let full = annotations[Self.containerdName] else { return false }
-        return DockerName.normalized(full) == DockerName.normalized(name)
+        return annotations[Self.containerdName].map { ImageName.areEqual($0, name) } ?? false
     }
 
     /// Provenance that builders put beside an image's manifests; nothing to run.

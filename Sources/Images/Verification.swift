@@ -1,15 +1,57 @@
-// Digests of the documents that the host reads; the guest checks those of the layers.
+// SHA-256 of what the host reads or stores. Layers that come as a local image are checked by the guest instead.
 import CCrypto
-import OCI
+public import OCI
+
+/// SHA-256 of bytes that come in pieces.
+public struct ContentHash {
+    private var context = SHA256_CTX()
+
+    public init() {
+        // SAFETY: fills the context that this value owns. The low-level functions can't fail.
+        unsafe _ = ccrypto_sha256_begin(&context)
+    }
+
+    public mutating func add(_ bytes: UnsafeRawBufferPointer) {
+        // SAFETY: reads exactly the caller's buffer.
+        unsafe _ = ccrypto_sha256_add(&context, bytes.baseAddress, bytes.count)
+    }
+
+    /// Of everything that was added so far.
+    public func digest() -> Digest {
+        var (copy, bytes) = (context, [UInt8](repeating: 0, count: 32))
+        // SAFETY: writes the array's 32 bytes.
+        unsafe bytes.withUnsafeMutableBufferPointer { unsafe _ = ccrypto_sha256_end(&copy, $0.baseAddress) }
+        guard let digest = Digest(bytes: bytes) else { preconditionFailure("SHA-256 has 32 bytes") }
+        return digest
+    }
+}
+
+extension Digest {
+    /// SHA-256 of `bytes`.
+    public init(of bytes: [UInt8]) {
+        var hash = ContentHash()
+        // SAFETY: the buffer is the array's own storage during the call.
+        unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
+        self = hash.digest()
+    }
+}
 
 extension [UInt8] {
     /// SHA-256 of the bytes is `digest`.
-    func hasDigest(_ digest: Digest) -> Bool {
-        var computed = [UInt8](repeating: 0, count: 32)
-        // SAFETY: reads exactly this array and writes the 32 bytes of the other one.
-        let succeeded = unsafe withUnsafeBytes { bytes in
-            unsafe computed.withUnsafeMutableBufferPointer { unsafe ccrypto_sha256(bytes.baseAddress, bytes.count, $0.baseAddress) }
+    func hasDigest(_ digest: Digest) -> Bool { Digest(of: self) == digest }
+}
+
+/// Identifiers of stacks of layers: config.md of the OCI image specification, "Layer ChainID".
+public enum ChainID {
+    /// One for each layer, the lowest first: of the layer alone, of the two lowest, of the three lowest, …
+    public static func all(_ diffIDs: [Digest]) -> [Digest] {
+        var chain: [Digest] = []
+        for diffID in diffIDs {
+            chain.append(chain.last.map { Digest(of: Array("\($0) \(diffID)".utf8)) } ?? diffID)
         }
-        return succeeded == 1 && computed == digest.bytes
+        return chain
     }
+
+    /// Of all layers together; nil where there are none.
+    public static func whole(_ diffIDs: [Digest]) -> Digest? { all(diffIDs).last }
 }

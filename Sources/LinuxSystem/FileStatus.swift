@@ -1,11 +1,25 @@
-// fstat(2), as far as the project asks.
+// fstat(2) and fstatat(2), as far as the project asks.
 import CLinux
 import Glibc
 
 /// What an open file is.
 public struct FileStatus: Equatable, Sendable {
     public enum Kind: Equatable, Sendable {
-        case regular, directory, blockDevice, characterDevice, pipe, socket, other
+        case regular, directory, blockDevice, characterDevice, pipe, socket, symbolicLink, other
+
+        fileprivate init(mode: mode_t) {
+            self =
+                switch mode & S_IFMT {
+                case S_IFREG: .regular
+                case S_IFDIR: .directory
+                case S_IFBLK: .blockDevice
+                case S_IFCHR: .characterDevice
+                case S_IFIFO: .pipe
+                case S_IFSOCK: .socket
+                case S_IFLNK: .symbolicLink
+                default: .other
+                }
+        }
     }
 
     public let kind: Kind
@@ -18,16 +32,7 @@ public struct FileStatus: Equatable, Sendable {
         var status = stat()
         // SAFETY: fstat writes one `stat`.
         try systemCall("fstat") { unsafe fstat(raw, &status) }
-        kind =
-            switch status.st_mode & S_IFMT {
-            case S_IFREG: .regular
-            case S_IFDIR: .directory
-            case S_IFBLK: .blockDevice
-            case S_IFCHR: .characterDevice
-            case S_IFIFO: .pipe
-            case S_IFSOCK: .socket
-            default: .other
-            }
+        kind = Kind(mode: status.st_mode)
         var size = UInt64(max(0, status.st_size))
         if kind == .blockDevice {
             // SAFETY: BLKGETSIZE64 writes one 64-bit count of bytes.
@@ -36,6 +41,14 @@ public struct FileStatus: Equatable, Sendable {
             }
         }
         self.size = size
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+
+    /// Of a file that isn't open: a block device's capacity stays unknown.
+    init(_ status: stat) {
+        kind = Kind(mode: status.st_mode)
+        size = UInt64(max(0, status.st_size))
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
     }

@@ -12,6 +12,16 @@ extension OwnedDescriptor {
         return OwnedDescriptor(owning: raw)
     }
 
+    /// mkdir(2); one that is already there is no error. `path` holds no NUL.
+    public static func makeDirectory(path: [UInt8], mode: UInt32) throws(SystemError) {
+        do throws(SystemError) {
+            try systemCall("mkdir", on: String(decoding: path, as: UTF8.self)) {
+                // SAFETY: the terminated copy outlives the call.
+                unsafe withTerminated(path) { unsafe mkdir($0, mode) }
+            }
+        } catch { if error.errno != EEXIST { throw error } }
+    }
+
     /// openat2(2) with O_CLOEXEC, RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS: fails with EXDEV where `path` or a link in it leaves this directory.
     public borrowing func open(beneath path: [UInt8], _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
         let directory = raw

@@ -21,6 +21,18 @@ public func readAt(_ descriptor: Int32, offset: UInt64, count: Int) throws(Syste
     return bytes
 }
 
+/// Reads once from `offset` into `buffer`; 0 means end of file.
+public func readAt(_ descriptor: Int32, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+    // SAFETY: the kernel writes at most `count` bytes into the caller's buffer.
+    try systemCall("pread") { unsafe pread(descriptor, buffer.baseAddress, buffer.count, Int(offset)) }
+}
+
+/// Writes once at `offset`, perhaps not all of `bytes`; returns how many were written.
+public func writeAt(_ descriptor: Int32, offset: UInt64, some bytes: UnsafeRawBufferPointer) throws(SystemError) -> Int {
+    // SAFETY: the kernel reads at most `count` bytes from the caller's buffer.
+    try systemCall("pwrite") { unsafe pwrite(descriptor, bytes.baseAddress, bytes.count, Int(offset)) }
+}
+
 /// Writes all of `bytes` at `offset`.
 public func writeAt(_ descriptor: Int32, offset: UInt64, _ bytes: [UInt8]) throws(SystemError) {
     var written = 0

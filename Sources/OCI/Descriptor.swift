@@ -54,3 +54,25 @@ public struct Descriptor: Equatable, Sendable {
         annotations = try object.object("annotations") { fields throws(FieldError) in try fields.texts() } ?? [:]
     }
 }
+
+extension Platform {
+    public var json: JSONValue {
+        .object(
+            ("architecture", .string(architecture)), ("os", .string(operatingSystem)), ("variant", variant.isEmpty ? nil : .string(variant)))
+    }
+}
+
+extension Descriptor {
+    /// As documents write it.
+    public var json: JSONValue {
+        let texts = annotations.sorted { $0.key < $1.key }.map { JSONValue.Member(name: $0.key, value: .string($0.value)) }
+        return .object(
+            ("mediaType", .string(mediaType)), ("digest", .string(digest.description)),
+            ("size", .integer(Int64(clamping: size))), ("platform", platform?.json), ("annotations", texts.isEmpty ? nil : .object(texts)))
+    }
+
+    /// The same content with other annotations.
+    public func with(annotations: [String: String]) -> Descriptor {
+        Descriptor(mediaType: mediaType, digest: digest, size: size, platform: platform, annotations: annotations)
+    }
+}

@@ -3,7 +3,7 @@
 // Not Foundation's decoder: that one costs two million instructions to start, of five that `swiftlet run` may spend (docs/adr/).
 
 /// A JSON text's value. Numbers that are no 64-bit integers are kept without their value: no document of ours has any.
-package enum JSONValue: Equatable, Sendable {
+public enum JSONValue: Equatable, Sendable {
     case null
     case boolean(Bool)
     case integer(Int64)
@@ -13,16 +13,21 @@ package enum JSONValue: Equatable, Sendable {
     /// In the document's order; names may come twice.
     case object([Member])
 
-    package struct Member: Equatable, Sendable {
-        package let name: String
-        package let value: JSONValue
+    public struct Member: Equatable, Sendable {
+        public let name: String
+        public let value: JSONValue
+
+        public init(name: String, value: JSONValue) {
+            self.name = name
+            self.value = value
+        }
     }
 
     /// Nested deeper than any document of an image.
-    package static let depthLimit = 32
+    public static let depthLimit = 32
 
     /// Nil unless `bytes` are one JSON text in UTF-8.
-    package init?(_ bytes: [UInt8]) {
+    public init?(_ bytes: [UInt8]) {
         var parser = JSONParser(bytes)
         guard let value = parser.value(depth: 0), parser.isAtEnd() else { return nil }
         self = value

@@ -252,14 +252,4 @@ private func failure(_ reference: String) -> String {
         files["index.json"] = document
         #expect(failure(try TestImage.write(files, to: directory)) == "its indexes are nested too deeply")
     }
-
-    @Test(arguments: ["busybox", "busybox:latest", "docker.io/library/busybox", "docker.io/library/busybox:latest"])
-    func namesAreCompletedAsDockerDoes(name: String) {
-        #expect(DockerName.normalized(name) == "busybox:latest")
-    }
-
-    @Test(arguments: [("localhost:5000/a", "localhost:5000/a:latest"), ("a@sha256:0", "a@sha256:0"), ("x/y:1", "x/y:1")])
-    func otherNamesKeepTheirParts(name: String, expected: String) {
-        #expect(DockerName.normalized(name) == expected)
-    }
 }
