@@ -162,7 +162,7 @@ func serverMessage(_ body: [UInt8], _ response: Response) -> String {
             let message = try error.string("message") ?? ""
             return code.isEmpty || message.isEmpty ? code + message : "\(code): \(message)"
         }
-        if let first = texts??.first { return printable(first, limit: 200) }
+        if let first = texts?.first { return printable(first, limit: 200) }
         if let details = try? object.string("details") ?? object.string("message") { return printable(details, limit: 200) }
         return ""
     }

@@ -47,7 +47,8 @@ struct CredentialHelper {
         do throws(SystemError) {
             // A socket pair: the request goes in, and its end with it, while the answer's side stays open.
             let pair = try OwnedDescriptor.socketPair(nonBlocking: false)
-            let (ours, theirs) = (pair.first, pair.second)
+            let theirs = pair.second
+            let ours = pair.first
             let pid = try start(command, descriptor: theirs.raw)
             Self.close(theirs)
             // A helper that has gone already has an exit status that says more.
@@ -73,7 +74,7 @@ struct CredentialHelper {
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, STDIN_FILENO)
         unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, STDOUT_FILENO)
-        var attributes = unsafe posix_spawnattr_t()
+        var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
         // Our SIGPIPE is ignored; that would be inherited.

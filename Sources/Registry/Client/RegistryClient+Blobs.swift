@@ -50,7 +50,10 @@ private final class BlobBody: ResponseBody {
 
     /// Also after a transfer that broke off: what came is kept.
     func flush() throws(RegistryError) {
-        try stored { () throws(StoreError) in try ingest.append(buffer.span) }
+        do throws(StoreError) {
+            let piece = buffer
+            try ingest.append(piece.span)
+        } catch { throw .store(error) }
         buffer.removeAll(keepingCapacity: true)
         onProgress(ingest.received)
     }

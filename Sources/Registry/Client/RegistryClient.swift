@@ -1,5 +1,6 @@
 // One repository of one registry: requests with authorization, redirects and retries (OCI distribution specification 1.1, "Pull").
 import CCurl
+import Glibc
 import LinuxSystem
 import OCI
 import Synchronization

@@ -23,9 +23,10 @@ struct Retry {
     }
 
     static func sleep(milliseconds: Int) {
-        var rest = timespec(tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000)
-        // SAFETY: nanosleep reads and writes this one value; interrupted, it leaves what remains.
-        while unsafe nanosleep(&rest, &rest) != 0 {}
+        var wish = timespec(tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000)
+        var rest = timespec()
+        // SAFETY: nanosleep reads one value and writes the other; interrupted, it leaves there what remains.
+        while unsafe nanosleep(&wish, &rest) != 0 { wish = rest }
     }
 
     /// Whether a server may answer otherwise next time (RFC 9110, section 15).

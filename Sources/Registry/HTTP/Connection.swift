@@ -1,5 +1,6 @@
 // HTTP by libcurl: one easy handle, which keeps its connections open between requests. Blocking; each thread has its own.
 import CCurl
+import Glibc
 import LinuxSystem
 
 /// A transfer that came to no response.
@@ -16,7 +17,7 @@ struct TransferFailure: Error, Equatable {
     let error: RegistryError
 }
 
-final class Connection {
+@safe final class Connection {
     /// In bytes, for one response. Registries and their storages send a few kilobytes.
     static let headersLimit = 256 << 10
     /// In bytes: as much as is kept of the body of a refusal.
@@ -56,14 +57,14 @@ final class Connection {
         // SAFETY: the lists live until the transfer has ended, the exchange too; libcurl copies every text.
         unsafe curl_easy_reset(handle)
         unsafe errorText[0] = 0
-        unsafe setGeneral(request, proxy)
+        setGeneral(request, proxy)
         setSecurity(security)
         setAuthorization(request.authorization)
         var headers: UnsafeMutablePointer<curl_slist>?
         for type in request.accepted { unsafe headers = curl_slist_append(headers, "Accept: \(type)") }
         unsafe ccurl_set_list(handle, CURLOPT_HTTPHEADER, headers)
         defer { unsafe curl_slist_free_all(headers) }
-        let code = unsafe withExtendedLifetime(exchange) {
+        let code = withExtendedLifetime(exchange) {
             let context = unsafe Unmanaged.passUnretained(exchange).toOpaque()
             unsafe ccurl_set_receiver(handle, CURLOPT_HEADERFUNCTION, receiveHeader)
             unsafe ccurl_set_pointer(handle, CURLOPT_HEADERDATA, context)
@@ -171,7 +172,7 @@ final class Connection {
 }
 
 /// What libcurl's callbacks know of the transfer that is under way.
-private final class Exchange {
+@safe private final class Exchange {
     private let handle: UnsafeMutableRawPointer
     private let body: any ResponseBody
     private var headerBytes = 0

@@ -106,9 +106,8 @@ struct Trust: Sendable {
         guard let stream = unsafe opendir(directory) else { return [] }
         defer { unsafe _ = closedir(stream) }
         while let entry = unsafe readdir(stream), names.count < 1000 {
-            unsafe names.append(withUnsafeBytes(of: &entry.pointee.d_name) { name in
-                String(decoding: unsafe name.prefix { $0 != 0 }, as: UTF8.self)
-            })
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { unsafe Array($0.prefix { $0 != 0 }) }
+            names.append(String(decoding: name, as: UTF8.self))
         }
         return names
     }

@@ -50,7 +50,8 @@ final class LayerTransfers: Sendable {
     /// Returns when all layers are in the store; throws with the first that can't be had.
     func run() throws(RegistryError) {
         do throws(SystemError) {
-            let (changed, epoll) = (try EventFD(), try Epoll())
+            let changed = try EventFD()
+            let epoll = try Epoll()
             try epoll.add(changed.raw, .readable, token: 0)
             let signal = try changed.descriptor.duplicate().release()
             for _ in 0..<min(settings.parallelTransfers, layers.count) {

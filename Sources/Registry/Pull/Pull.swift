@@ -63,7 +63,7 @@ public struct Pull {
         try fetchContent(of: manifest)
         // The lowest first: what is in the store is complete, down to its layers.
         for document in documents.reversed() {
-            try stored { () throws(StoreError) in try store.add(document.bytes, mediaType: document.descriptor.mediaType) }
+            _ = try stored { () throws(StoreError) in try store.add(document.bytes, mediaType: document.descriptor.mediaType) }
         }
         // Another platform than ours is only found again if the name means its manifest, not the index.
         let isNative = request.platform?.fits(.native) ?? true
@@ -79,7 +79,8 @@ public struct Pull {
     private func resolve(_ known: Descriptor?) throws(RegistryError) -> ManifestDocument {
         let name = request.name
         if let known {
-            let current = try name.digest ?? name.tag.flatMap { tag throws(RegistryError) in try client.digest(ofTag: tag, connection, onWait: note) }
+            var current = name.digest
+            if current == nil, let tag = name.tag { current = try client.digest(ofTag: tag, connection, onWait: note) }
             if current == known.digest, let document = try present(known) { return document }
         }
         let reference = name.digest?.description ?? name.tag ?? ImageName.defaultTag
@@ -96,6 +97,12 @@ public struct Pull {
         return try ManifestDocument(bytes, mediaType: descriptor.mediaType)
     }
 
+    private func get(_ descriptor: Descriptor) throws(RegistryError) -> ManifestDocument {
+        if let document = try present(descriptor) { return document }
+        let what = "the manifest \(descriptor.digest)"
+        return try client.manifest(descriptor.digest.description, mediaType: descriptor.mediaType, what: what, connection, onWait: note)
+    }
+
     /// From an index to the manifest of our platform: all documents on the way, the manifest last.
     private func descend(from top: ManifestDocument) throws(RegistryError) -> (documents: [ManifestDocument], manifest: ImageManifest) {
         var documents = [top]
@@ -106,8 +113,7 @@ public struct Pull {
             let chosen = try PlatformChoice.choose(from: index.manifests, wanted: wanted)
             guard !documents.contains(where: { $0.descriptor.digest == chosen.digest }) else { throw .indexLoop(chosen.digest) }
             guard chosen.size <= JSONDocument.sizeLimit else { throw .tooLarge(what: "the manifest", limit: JSONDocument.sizeLimit) }
-            let next = try present(chosen) ?? client.manifest(
-                chosen.digest.description, mediaType: chosen.mediaType, what: "the manifest \(chosen.digest)", connection, onWait: note)
+            let next = try get(chosen)
             guard next.descriptor.size == chosen.size else {
                 throw .wrongSize(what: "the manifest", expected: chosen.size, found: next.descriptor.size)
             }
