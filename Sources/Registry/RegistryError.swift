@@ -87,7 +87,8 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
         case .notFound(let what, let host): "\(host) does not have \(what): check the name and the tag"
         case .tooManyRequests(let host, let seconds):
             "\(host) allows no more requests for now: try again \(seconds.map { "in \($0) seconds" } ?? "later"), or log in"
-        case .failed(let host, let status, let message): "\(host) failed with status \(status)\(Self.quoted(message)), again and again: try again later"
+        case .failed(let host, let status, let message):
+            "\(host) failed with status \(status)\(Self.quoted(message)), again and again: try again later"
         case .unexpected(let host, let status, let what, let message):
             "\(host) answers the request for \(what) with status \(status)\(Self.quoted(message)): check that it is a registry"
         case .unsupportedAuthorization(let host, let schemes):
@@ -109,18 +110,22 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
             "\(what) should have \(expected) bytes, but the registry sends \(found): it is corrupt there, push it again"
         case .wrongDigest(let what, let expected, let found):
             "\(what) should have the digest \(expected), but the registry sent \(found): it is corrupt there, push it again"
-        case .wrongContent(let what, let problem): "\(what) from the registry is not what its digest says (\(problem)): it is corrupt there, push it again"
+        case .wrongContent(let what, let problem):
+            "\(what) from the registry is not what its digest says (\(problem)): it is corrupt there, push it again"
         case .contradictoryDigest(let host, let claimed, let found):
             "\(host) says that the manifest has the digest \(claimed.prefix(100)), but it has \(found): it is corrupt there, push it again"
         case .document(let error): "the registry sent what cannot be used: \(error)"
-        case .unsupportedMediaType(let what, let mediaType): "\(what) has the media type \"\(mediaType.prefix(150))\", which is not supported: it is no container image"
-        case .oldManifest: "the registry has the image only in Docker's old format (schema 1), which is not supported: push it again with a newer tool"
+        case .unsupportedMediaType(let what, let mediaType):
+            "\(what) has the media type \"\(mediaType.prefix(150))\", which is not supported: it is no container image"
+        case .oldManifest:
+            "the registry has the image only in Docker's old format (schema 1), which is not supported: push it again with a newer tool"
         case .noSuchPlatform(let wanted, let available):
             "there is no image for \(wanted); there is one for: \(Self.list(available)): choose with --platform, but only linux/amd64 runs here"
         case .nestedTooDeep: "its indexes are nested deeper than \(Pull.nestingLimit) levels, which is refused"
         case .indexLoop(let digest): "the index \(digest) leads back to itself"
         case .tooManyLayers(let count): "it has \(count) layers, but at most \(ImageReference.layerLimit) are supported"
-        case .layerCount(let layers, let identifiers): "its manifest lists \(layers) layers, its configuration \(identifiers): it is corrupt, push it again"
+        case .layerCount(let layers, let identifiers):
+            "its manifest lists \(layers) layers, its configuration \(identifiers): it is corrupt, push it again"
         case .store(let error): error.description
         case .system(let what, let error): "\(what): \(error.call) failed: \(error.reason)"
         case .certificateDirectory(let path, let problem): "the certificates in \(path) cannot be used: \(problem)"

@@ -11,6 +11,7 @@ enum Command {
         let rest = Array(arguments.dropFirst())
         switch word {
         case "run": try runContainer(rest, launched: launched)
+        case "pull": try pull(rest)
         case "doctor": exit(try Doctor.run(rest, installation: Installation.current()) { Process.print($0) })
         case "--help", "-h", "help": Process.print(help)
         case "--version", "version": Process.print("swiftlet \(swiftletVersion)\n")
@@ -28,6 +29,11 @@ enum Command {
         }
     }
 
+    private static func pull(_ arguments: [Text]) throws(ContainerError) {
+        guard let options = try PullOptions.parse(arguments) else { return Process.print(PullOptions.help) }
+        try RegistryProcess.replaceThisProcess(options, try Installation.current(), environment: Process.environment)
+    }
+
     private static let help = """
         Usage: swiftlet COMMAND
 
@@ -35,6 +41,7 @@ enum Command {
 
         Commands:
           run       Run a command in a container
+          pull      Get an image from a registry
           doctor    Say whether this machine can run containers, and what is missing
           version   Show the version
 
@@ -46,8 +53,8 @@ enum Command {
     private static func unknown(_ word: String) -> ContainerError {
         let advice: String
         switch word {
-        case "pull", "push", "login", "logout", "search":
-            advice = "images are local files: get one with 'skopeo copy docker://NAME oci:DIR' and use 'swiftlet run oci:DIR'"
+        case "push", "login", "logout", "search":
+            advice = "Swiftlet only pulls; 'skopeo' does this, and 'swiftlet pull' uses the credentials of 'skopeo login' and 'docker login'"
         case "images", "image", "rmi", "tag", "load", "save", "import", "export", "history", "commit":
             advice = "Swiftlet stores no images: name a directory or archive in 'swiftlet run oci:DIR'"
         case "build", "buildx", "builder":

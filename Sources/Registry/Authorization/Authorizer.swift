@@ -82,7 +82,9 @@ final class Authorizer: Sendable {
         _ ask: (Request, DocumentBody) throws(RegistryError) -> (response: Response, message: [UInt8])
     ) throws(RegistryError) -> String {
         let realm = challenge.parameter("realm") ?? ""
-        guard var request = Request(realm) else { throw .invalidToken(host: registry, problem: "the registry names \"\(realm.prefix(200))\" as its address") }
+        guard var request = Request(realm) else {
+            throw .invalidToken(host: registry, problem: "the registry names \"\(realm.prefix(200))\" as its address")
+        }
         let scopes = (challenge.parameter("scope") ?? "repository:\(repository):pull").split(separator: " ").map(String.init)
         var fields: [(String, String)] = []
         if let service = challenge.parameter("service") { fields.append(("service", service)) }

@@ -66,7 +66,9 @@ struct ContentRange: Equatable {
     init?(_ text: String) {
         guard text.lowercased().utf8.starts(with: "bytes ".utf8) else { return nil }
         let digits = text.utf8.dropFirst(6).prefix { $0 >= 0x30 && $0 <= 0x39 }
-        guard text.utf8[digits.endIndex...].first == UInt8(ascii: "-"), let first = UInt64(String(decoding: digits, as: UTF8.self)) else { return nil }
+        guard text.utf8[digits.endIndex...].first == UInt8(ascii: "-"), let first = UInt64(String(decoding: digits, as: UTF8.self)) else {
+            return nil
+        }
         self.first = first
     }
 }
@@ -139,7 +141,7 @@ extension RegistryClient {
                 }
             } catch {
                 if case .store = error { throw .permanent(error) }
-                throw TransferFailure(kind: .temporary, error: error)
+                throw TransferFailure(error: error, isTemporary: true)
             }
             return answer
         }

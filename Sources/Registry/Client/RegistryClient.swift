@@ -67,7 +67,7 @@ final class RegistryClient: Sendable {
                 if !isSettled { endpoint.withLock { $0 = Endpoint(address: address, isSettled: true) } }
                 return answer
             } catch {
-                guard error.kind == .noTLS, !isSettled, address.scheme == .https, trust.allowsPlainText(address) else { throw error }
+                guard error.lacksTLS, !isSettled, address.scheme == .https, trust.allowsPlainText(address) else { throw error }
                 // A port that was named stays; the default one follows the scheme.
                 address = Address(scheme: .http, host: address.host, port: address.hasDefaultPort ? 80 : address.port)
             }
@@ -165,7 +165,7 @@ final class RegistryClient: Sendable {
                     ? .tooManyRequests(host: host, seconds: wish)
                     : .failed(host: host, status: response.status, message: serverMessage(message, response))
             } catch {
-                if error.kind == .permanent { throw error.error }
+                if !error.isTemporary { throw error.error }
                 reason = error.error
             }
             if hasProgressed() { retry.progressed() }
@@ -188,5 +188,5 @@ final class RegistryClient: Sendable {
 }
 
 extension TransferFailure {
-    static func permanent(_ error: RegistryError) -> TransferFailure { TransferFailure(kind: .permanent, error: error) }
+    static func permanent(_ error: RegistryError) -> TransferFailure { TransferFailure(error: error) }
 }

@@ -5,16 +5,11 @@ import LinuxSystem
 
 /// A transfer that came to no response.
 struct TransferFailure: Error, Equatable {
-    enum Kind: Equatable {
-        /// Might go better next time.
-        case temporary
-        /// Nobody listens, or what listens speaks no TLS.
-        case noTLS
-        case permanent
-    }
-
-    let kind: Kind
     let error: RegistryError
+    /// It might go better next time.
+    var isTemporary = false
+    /// Nobody listens there, or what listens speaks no TLS.
+    var lacksTLS = false
 }
 
 @safe final class Connection {
@@ -72,7 +67,7 @@ struct TransferFailure: Error, Equatable {
             unsafe ccurl_set_pointer(handle, CURLOPT_WRITEDATA, context)
             return unsafe curl_easy_perform(handle)
         }
-        if let failure = exchange.failure { throw TransferFailure(kind: .permanent, error: failure) }
+        if let failure = exchange.failure { throw TransferFailure(error: failure) }
         let response = exchange.response()
         // The rest of a refusal's text is of no interest, nor how its transfer ended.
         if code != CURLE_OK, !(exchange.hasBegun && !response.isSuccess) { throw failure(code, request.address) }
@@ -155,18 +150,17 @@ struct TransferFailure: Error, Equatable {
         let detail = unsafe errorText[0] == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: errorText)
         let host = address.authority
         switch code {
-        case CURLE_COULDNT_RESOLVE_HOST: return TransferFailure(kind: .permanent, error: .unresolvable(host: host))
-        case CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT:
-            return TransferFailure(kind: .noTLS, error: .unreachable(host: host, detail: detail))
-        case CURLE_SSL_CONNECT_ERROR: return TransferFailure(kind: .noTLS, error: .unreachable(host: host, detail: detail))
-        case CURLE_OPERATION_TIMEDOUT: return TransferFailure(kind: .temporary, error: .stalled(host: host, seconds: stallSeconds))
-        case CURLE_PEER_FAILED_VERIFICATION: return TransferFailure(kind: .permanent, error: .untrusted(host: host, detail: detail))
+        case CURLE_COULDNT_RESOLVE_HOST: return TransferFailure(error: .unresolvable(host: host), lacksTLS: true)
+        case CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR:
+            return TransferFailure(error: .unreachable(host: host, detail: detail), isTemporary: true, lacksTLS: true)
+        case CURLE_OPERATION_TIMEDOUT: return TransferFailure(error: .stalled(host: host, seconds: stallSeconds), isTemporary: true)
+        case CURLE_PEER_FAILED_VERIFICATION: return TransferFailure(error: .untrusted(host: host, detail: detail))
         case CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
-            return TransferFailure(kind: .permanent, error: .clientCertificate(host: host, detail: detail))
+            return TransferFailure(error: .clientCertificate(host: host, detail: detail))
         case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_HTTP3,
             CURLE_WEIRD_SERVER_REPLY:
-            return TransferFailure(kind: .temporary, error: .interrupted(host: host, detail: detail))
-        default: return TransferFailure(kind: .permanent, error: .transfer(host: host, detail: detail))
+            return TransferFailure(error: .interrupted(host: host, detail: detail), isTemporary: true)
+        default: return TransferFailure(error: .transfer(host: host, detail: detail))
         }
     }
 }

@@ -56,7 +56,7 @@ public struct Pull {
 
     private func run() throws(RegistryError) -> PullResult {
         let name = request.name
-        progress.note("\(name.tag ?? name.digest?.description ?? ""): Pulling from \(name.familiarRepository)")
+        progress.note("\(name.tag ?? name.digest?.description ?? ""): Pulling from \(name.repository)")
         let known = try stored { () throws(StoreError) in try store.find(name) }
         let top = try resolve(known)
         let (documents, manifest) = try descend(from: top)
@@ -148,6 +148,12 @@ public struct Pull {
         var layers: [Descriptor] = []
         var seen: Set<Digest> = []
         for layer in manifest.layers where seen.insert(layer.digest).inserted { layers.append(layer) }
+        var isComplete = true
+        for layer in layers where isComplete {
+            // Of another size than its manifest says: then this is to be found out while fetching it.
+            isComplete = (try? stored { () throws(StoreError) in try store.open(layer) }) != nil
+        }
+        if isComplete { return }
         progress.begin(layers)
         try LayerTransfers(client, layers, store, settings, progress).run()
     }
