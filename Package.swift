@@ -80,6 +80,10 @@ let package = Package(
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),
+        tests("RegistryTests", ["OCI", "Registry"]),
+        // Runs `swiftlet pull` against servers on loopback: scripts/test.
+        .testTarget(
+            name: "RegistryServerTests", dependencies: ["swiftlet", "swiftlet-registry"], exclude: ["hostile-registry.py"], swiftSettings: strict),
         tests(
             "ContainerRuntimeTests",
             ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),

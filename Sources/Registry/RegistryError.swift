@@ -92,7 +92,7 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
         case .unexpected(let host, let status, let what, let message):
             "\(host) answers the request for \(what) with status \(status)\(Self.quoted(message)): check that it is a registry"
         case .unsupportedAuthorization(let host, let schemes):
-            "\(host) asks for an authorization that is not supported (\(schemes.isEmpty ? "none named" : schemes.joined(separator: ", "))); Basic and Bearer are"
+            "\(host) asks for an authorization that is not supported (\(schemes.joined(separator: ", "))); Basic and Bearer are"
         case .invalidToken(let host, let problem): "the token server \(host) sent no usable token: \(problem)"
         case .insecureTokenServer(let host, let server):
             "\(host) wants the credentials sent unencrypted to \(server), which is refused: use --insecure if you trust the network"

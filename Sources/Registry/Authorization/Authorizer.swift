@@ -74,6 +74,7 @@ final class Authorizer: Sendable {
             guard case .password(let user, let password) = found?.credentials else { return nil }
             return .basic(user: user, password: password)
         }
+        if challenges.isEmpty { return nil }
         throw .unsupportedAuthorization(host: address.authority, schemes: challenges.map(\.scheme))
     }
 

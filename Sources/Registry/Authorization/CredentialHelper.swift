@@ -45,35 +45,30 @@ struct CredentialHelper {
 
     private func run(_ command: String, input: String) throws(RegistryError) -> (status: Int32, output: [UInt8]) {
         do throws(SystemError) {
-            // A socket pair: the request goes in, and its end with it, while the answer's side stays open.
-            let pair = try OwnedDescriptor.socketPair(nonBlocking: false)
-            let theirs = pair.second
-            let ours = pair.first
-            let pid = try start(command, descriptor: theirs.raw)
-            Self.close(theirs)
-            // A helper that has gone already has an exit status that says more.
-            try? writeAll(ours.raw, Array(input.utf8))
-            shutdown(ours.raw, Int32(SHUT_WR))
-            let output = (try? readAll(ours.raw, limit: Self.outputLimit)) ?? []
+            // Files in memory, not pipes: a helper may end without reading, and leave an agent running that keeps its output open.
+            let request = try OwnedDescriptor.memory(named: "swiftlet-credential-request")
+            let answer = try OwnedDescriptor.memory(named: "swiftlet-credential-answer")
+            // At an offset: the helper finds the file's own at the beginning.
+            try writeAt(request.raw, offset: 0, Array(input.utf8))
+            let pid = try start(command, input: request.raw, output: answer.raw)
             var status: Int32 = 0
             // SAFETY: waitpid writes one int.
             try systemCall("waitpid") { unsafe waitpid(pid, &status, 0) }
+            let output = try readAt(answer.raw, offset: 0, count: Self.outputLimit)
             return (status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F), output)
         } catch {
             throw .credentialHelper(program: program, problem: error.errno == ENOENT ? "it is not installed" : error.description)
         }
     }
 
-    private static func close(_ descriptor: consuming OwnedDescriptor) {}
-
     /// The helper is found in PATH and gets the whole environment: it has to find its user's keyring.
-    private func start(_ command: String, descriptor: Int32) throws(SystemError) -> pid_t {
+    private func start(_ command: String, input: Int32, output: Int32) throws(SystemError) -> pid_t {
         // SAFETY: the objects are initialised before and destroyed after use; the vector's strings are freed after the call that reads them.
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, STDIN_FILENO)
-        unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, STDOUT_FILENO)
+        unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
+        unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }

@@ -44,7 +44,8 @@ struct CredentialStore: Sendable {
     private static func read(_ path: String) throws(RegistryError) -> AuthorizationFile? {
         let json: [UInt8]
         do throws(SystemError) {
-            json = try readAll(OwnedDescriptor.open(path, O_RDONLY).raw, limit: Int(AuthorizationFile.sizeLimit) + 1)
+            let file = try OwnedDescriptor.open(path, O_RDONLY)
+            json = try readAll(file.raw, limit: Int(AuthorizationFile.sizeLimit) + 1)
         } catch {
             if error.errno == ENOENT || error.errno == ENOTDIR { return nil }
             throw .authorizationFile(path: path, problem: error.reason)

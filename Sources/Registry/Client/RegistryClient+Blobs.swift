@@ -27,6 +27,8 @@ private final class BlobBody: ResponseBody {
         var start = offset
         if response.status == 206 {
             guard ContentRange(response.contentRange ?? "")?.first == offset else {
+                // The next attempt asks for the whole.
+                try stored { () throws(StoreError) in try ingest.restart() }
                 throw .wrongContent(what: what, problem: "another part came than was asked for")
             }
         } else if offset > 0 {

@@ -95,7 +95,8 @@ struct Trust: Sendable {
 
     private func readFile(_ path: String) throws(RegistryError) -> [UInt8] {
         do throws(SystemError) {
-            return try readAll(OwnedDescriptor.open(path, O_RDONLY).raw, limit: Self.fileLimit)
+            let file = try OwnedDescriptor.open(path, O_RDONLY)
+            return try readAll(file.raw, limit: Self.fileLimit)
         } catch { throw .certificateDirectory(path: path, problem: error.reason) }
     }
 
