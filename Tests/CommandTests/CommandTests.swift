@@ -72,6 +72,16 @@ private final class Prefix: Sendable {
         #expect(!files.contains { $0.hasSuffix("/layout") || $0.hasSuffix("index.json") })
     }
 
+    @Test func theRegistryClientTakesTheProcessOver() throws {
+        let script = "#!/bin/sh\necho \"$$ $*\"; env >\"${0%/*}/environment\"; exit 7\n"
+        let path = try prefix.directory.write("bin/swiftlet-registry", Array(script.utf8))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+        let result = try prefix.run("pull", "nginx:1.27", "-q")
+        #expect(result.status == 7)
+        #expect(result.output == "\(result.pid) pull --quiet -- docker.io/library/nginx:1.27\n")
+        #expect(String(decoding: try prefix.read("environment"), as: UTF8.self).contains("PATH="))
+    }
+
     @Test func closedStandardDescriptorsAreNotReused() throws {
         _ = try TestImage.write(TestImage().files, to: prefix.directory)
         let process = Process()
