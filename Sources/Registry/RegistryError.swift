@@ -8,6 +8,7 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
     // The network.
     case unresolvable(host: String)
     case unreachable(host: String, detail: String)
+    case noTLS(host: String)
     case interrupted(host: String, detail: String)
     case stalled(host: String, seconds: Int)
     case untrusted(host: String, detail: String)
@@ -63,6 +64,7 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .unresolvable(let host): "the address of \(host) cannot be found: check the name and the network"
         case .unreachable(let host, let detail): "\(host) cannot be reached (\(detail)): check the name, the network and the proxy settings"
+        case .noTLS(let host): "\(host) does not speak HTTPS: use --insecure if it is meant to speak plain HTTP"
         case .interrupted(let host, let detail): "\(host) broke the connection off again and again (\(detail)): pull again to go on from here"
         case .stalled(let host, let seconds): "\(host) sent next to nothing for \(seconds) seconds, again and again: pull again to go on from here"
         case .untrusted(let host, let detail):

@@ -131,6 +131,21 @@ private func isPrintable(_ text: String) -> Bool {
         #expect(next.status == 0, "\(next)")
     }
 
+    /// A limit on files' sizes looks like a full disk, and needs no disk.
+    @Test func diskThatFills() async throws {
+        let full = try await client.run([
+            "/bin/sh", "-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" pull \"$1\"", Client.swiftlet, name("good/full"),
+        ])
+        #expect(full.status == 1)
+        #expect(full.error.contains("no space is left for the image store"), "\(full)")
+        #expect(client.names() == [])
+        let kept = try #require(client.partials().values.max())
+        #expect(kept > 0)
+        let outcome = try await client.pull(name("good/full"))
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(registry.requests("/v2/good/full/blobs/").compactMap(\.range) == ["bytes=\(kept)-"])
+    }
+
     // MARK: Platforms
 
     @Test func anotherPlatformIsTakenWhenAskedFor() async throws {
@@ -234,7 +249,7 @@ private func isPrintable(_ text: String) -> Bool {
         let outside = "0.0.0.0:\(registry.port)/good"
         let refused = try await client.pull(outside)
         #expect(refused.status == 1)
-        #expect(refused.error.contains("0.0.0.0:\(registry.port) cannot be reached"), "\(refused)")
+        #expect(refused.error.contains("0.0.0.0:\(registry.port) does not speak HTTPS: use --insecure"), "\(refused)")
         let allowed = try await client.pull("--insecure", outside)
         #expect(allowed.status == 0, "\(allowed)")
     }

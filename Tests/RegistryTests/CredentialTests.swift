@@ -50,7 +50,7 @@ private func file(_ text: String) throws -> AuthorizationFile { try Authorizatio
         #expect(decodeBase64("YQ==") == [0x61])
         #expect(decodeBase64("YQ") == [0x61])
         #expect(decodeBase64("+/+/") == [0xFB, 0xFF, 0xBF])
-        for bad in ["Y", "YQ===", "Y Q=", "YQ=a", "=", "YWJj="] { #expect(decodeBase64(bad) == nil || bad == "YWJj=") }
+        for bad in ["Y", "YQ=", "YQ===", "Y Q=", "YQ=a", "=", "YWJj="] { #expect(decodeBase64(bad) == nil) }
     }
 
     @Test(arguments: ["", "a/b", "../x", "a\0b"]) func helpersAreNames(name: String) {

@@ -27,7 +27,7 @@ import Testing
     @Test func barsOfEightyColumns() {
         #expect(
             Bars.lines([item(.downloading, 617_283_945)], columns: 80, rows: 24) == [
-                "0123456789ab: Downloading [================>                 ] 617.3MB/1.2GB"
+                "0123456789ab: Downloading [=================>                   ] 617.3MB/1.2GB"
             ])
         #expect(Bars.lines([item(.retrying(1))], columns: 80, rows: 24) == ["0123456789ab: Retrying in 1 second"])
         #expect(Bars.lines([item(.downloading, 5, of: 0)], columns: 30, rows: 24) == ["0123456789ab: 5B/0B"])

@@ -6,7 +6,8 @@ func decodeBase64(_ text: String) -> [UInt8]? {
     var bits: UInt32 = 0
     var count = 0
     let digits = text.utf8.reversed().drop { $0 == UInt8(ascii: "=") }.reversed()
-    guard digits.count % 4 != 1, text.utf8.count - digits.count <= 2 else { return nil }
+    let padding = text.utf8.count - digits.count
+    guard digits.count % 4 != 1, padding == 0 || (padding <= 2 && text.utf8.count % 4 == 0) else { return nil }
     for digit in digits {
         let value: UInt8
         switch digit {

@@ -20,7 +20,7 @@ struct TransferFailure: Error, Equatable {
     /// In bytes a second: a transfer that stays below it for `stallSeconds` has stalled.
     private static let lowSpeed = 1024
     /// In seconds, for the name, the connection and TLS together.
-    private static let connectLimit = 30
+    private static let connectLimit = 15
 
     private let handle: UnsafeMutableRawPointer
     /// libcurl writes its sentence about a failure here.
@@ -151,6 +151,11 @@ struct TransferFailure: Error, Equatable {
         let host = address.authority
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST: return TransferFailure(error: .unresolvable(host: host), lacksTLS: true)
+        case CURLE_SSL_CONNECT_ERROR where detail.contains("wrong version number"):
+            // OpenSSL's way of saying that what came is no TLS. Other handshakes that break off may have met a bad moment.
+            return TransferFailure(error: .noTLS(host: host), lacksTLS: true)
+        case CURLE_OPERATION_TIMEDOUT where unsafe ccurl_get_offset(handle, CURLINFO_PRETRANSFER_TIME_T) <= 0:
+            return TransferFailure(error: .unreachable(host: host, detail: detail), isTemporary: true, lacksTLS: true)
         case CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR:
             return TransferFailure(error: .unreachable(host: host, detail: detail), isTemporary: true, lacksTLS: true)
         case CURLE_OPERATION_TIMEDOUT: return TransferFailure(error: .stalled(host: host, seconds: stallSeconds), isTemporary: true)
