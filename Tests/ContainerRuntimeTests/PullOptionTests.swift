@@ -14,7 +14,8 @@ private func parse(_ arguments: String...) throws -> PullOptions? { try PullOpti
             ["pull", "--platform=linux/arm64", "--insecure", "--", "docker.io/library/nginx:latest"]
         ),
         (["--platform=linux/arm/v7", "--quiet", "a/b"], ["pull", "--platform=linux/arm/v7", "--quiet", "--", "docker.io/a/b:latest"]),
-    ]) func wordsForTheRegistryClient(arguments: [String], expected: [String]) throws {
+    ])
+    func wordsForTheRegistryClient(arguments: [String], expected: [String]) throws {
         #expect(try PullOptions.parse(arguments.map { Text($0) })?.registryArguments == expected)
     }
 

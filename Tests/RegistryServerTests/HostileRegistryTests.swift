@@ -48,7 +48,8 @@ private func isPrintable(_ text: String) -> Bool {
         ("bearer-huge", "the token is larger than"),
         ("bearer-deep", "sent no usable token: its answer is invalid: it is not JSON"),
         ("bearer-header", "sent no usable token"),
-    ]) func oneSentenceForEachLie(scenario: String, sentence: String) async throws {
+    ])
+    func oneSentenceForEachLie(scenario: String, sentence: String) async throws {
         let outcome = try await client.pull(name(scenario))
         #expect(outcome.status == 1)
         #expect(outcome.output == "")
@@ -65,7 +66,8 @@ private func isPrintable(_ text: String) -> Bool {
         ("silent", "sent next to nothing for 1 seconds"),
         ("short-chunked", "bytes, but the registry sends"),
         ("poison", "broke the connection off again and again"),
-    ]) func failuresThatLastAreGivenUp(scenario: String, sentence: String) async throws {
+    ])
+    func failuresThatLastAreGivenUp(scenario: String, sentence: String) async throws {
         let outcome = try await client.pull(name(scenario))
         #expect(outcome.status == 1)
         #expect(outcome.error.contains(sentence), "\(outcome)")

@@ -8,7 +8,8 @@ import Testing
         ("http://example.org:5000", Address(scheme: .http, host: "example.org", port: 5000), "example.org:5000"),
         ("https://[::1]:5000/x", Address(scheme: .https, host: "[::1]", port: 5000), "[::1]:5000"),
         ("http://127.1/", Address(scheme: .http, host: "127.0.0.1", port: 80), "127.0.0.1"),
-    ]) func parts(url: String, expected: Address, authority: String) {
+    ])
+    func parts(url: String, expected: Address, authority: String) {
         #expect(Address(url) == expected)
         #expect(Address(url)?.authority == authority)
     }
@@ -17,14 +18,16 @@ import Testing
         "", "/relative", "ftp://example.org/", "file:///etc/passwd", "https://user:word@example.org/", "https://", "https://a b/", "https://h:99999/",
         "gopher://x",
         "https://h:0/",
-    ]) func refused(url: String) {
+    ])
+    func refused(url: String) {
         #expect(Address(url) == nil)
     }
 
     @Test(arguments: [
         ("localhost", true), ("127.0.0.1", true), ("127.255.0.9", true), ("[::1]", true), ("128.0.0.1", false), ("127.example.org", false),
         ("127.0.0.1.example.org", false), ("localhost.example.org", false), ("0.0.0.0", false), ("127.0.0.256", false),
-    ]) func loopback(host: String, expected: Bool) {
+    ])
+    func loopback(host: String, expected: Bool) {
         #expect(Address(scheme: .https, host: host, port: 443).isLoopback == expected)
     }
 

@@ -23,7 +23,8 @@ import Testing
         ),
         (#"Bearer realm="x",realm="y""#, [Challenge(scheme: "bearer", parameters: ["realm": "x"])]),
         ("", []), ("\"", []), (",,, ,", []), ("=", []),
-    ]) func challenges(text: String, expected: [Challenge]) {
+    ])
+    func challenges(text: String, expected: [Challenge]) {
         #expect(Challenge.parse(text) == expected)
     }
 

@@ -19,7 +19,8 @@ private func file(_ text: String) throws -> AuthorizationFile { try Authorizatio
         (#"{"auths": {"host:5000": {}}, "credsStore": "keyring"}"#, .helper("keyring", server: "host:5000")),
         (#"{"auths": {"host:5000": {"auth": "YWxpY2U6YTpi"}}, "credHelpers": {"host:5000": "one"}}"#, .helper("one", server: "host:5000")),
         (#"{"credsStore": "keyring", "credHelpers": {"elsewhere": "one"}}"#, .helper("keyring", server: "host:5000")),
-    ]) func registries(text: String, expected: AuthorizationFile.Source) throws {
+    ])
+    func registries(text: String, expected: AuthorizationFile.Source) throws {
         #expect(try file(text).source(registry: "host:5000", repository: "team/app") == expected)
     }
 
@@ -38,7 +39,8 @@ private func file(_ text: String) throws -> AuthorizationFile { try Authorizatio
 
     @Test(arguments: [
         #"{"auths": {"h": {"auth": "c2VjcmV0"}}}"#, #"{"auths": {"h": {"auth": "%%%%"}}}"#, #"{"auths": {"h": 1}}"#, #"{"auths": []}"#, "[", "",
-    ]) func damagedFilesShowNoSecrets(text: String) throws {
+    ])
+    func damagedFilesShowNoSecrets(text: String) throws {
         do {
             _ = try file(text)
             Issue.record("accepted: \(text)")

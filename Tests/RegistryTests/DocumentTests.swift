@@ -26,7 +26,8 @@ private func entry(_ platform: Platform?) throws -> Descriptor {
             #"{"manifests": []}"#, "application/vnd.docker.distribution.manifest.list.v2+json", .index,
             "application/vnd.docker.distribution.manifest.list.v2+json"
         ),
-    ]) func kinds(json: String, claimed: String, kind: ManifestDocument.Kind, mediaType: String) throws {
+    ])
+    func kinds(json: String, claimed: String, kind: ManifestDocument.Kind, mediaType: String) throws {
         let document = try ManifestDocument(Array(json.utf8), mediaType: claimed)
         #expect(document.kind == kind)
         #expect(document.descriptor.mediaType == mediaType)
@@ -37,7 +38,8 @@ private func entry(_ platform: Platform?) throws -> Descriptor {
         (#"{"layers": [], "manifests": []}"#, manifestType), (#"{"layers": []}"#, indexType), (#"{"manifests": []}"#, manifestType),
         (#"{"mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}"#, manifestType), ("{}", ""), ("[]", manifestType),
         (#"{"layers": []}"#, "text/html"), (#"{"schemaVersion": 1}"#, manifestType),
-    ]) func documentsWithTwoMeaningsAreRefused(json: String, claimed: String) {
+    ])
+    func documentsWithTwoMeaningsAreRefused(json: String, claimed: String) {
         #expect(throws: RegistryError.self) { try ManifestDocument(Array(json.utf8), mediaType: claimed) }
     }
 
@@ -45,7 +47,8 @@ private func entry(_ platform: Platform?) throws -> Descriptor {
         ("linux/amd64", "linux/amd64"), ("amd64", "linux/amd64"), ("x86_64", "linux/amd64"), ("linux/amd64/v3", "linux/amd64/v3"),
         ("linux/arm64", "linux/arm64/v8"), ("aarch64", "linux/arm64/v8"), ("linux/arm64/v8", "linux/arm64/v8"), ("linux/arm", "linux/arm/v7"),
         ("linux/arm/v6", "linux/arm/v6"), ("Windows/AMD64", "windows/amd64"),
-    ]) func choices(wanted: String, expected: String) throws {
+    ])
+    func choices(wanted: String, expected: String) throws {
         let names = ["linux/arm64/v8", "linux/amd64/v3", "linux/amd64", "linux/arm/v6", "linux/arm/v7", "unknown/unknown", "windows/amd64"]
         let all = try names.map { try entry(Platform(name: $0)) }
         #expect(try PlatformChoice.choose(from: all, wanted: try #require(Platform(name: wanted))).platform?.description == expected)
