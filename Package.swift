@@ -76,7 +76,7 @@ let package = Package(
         tests("OCITests", ["OCI"]),
         .executableTarget(
             name: "store-writer", dependencies: ["Images", "OCI"], path: "Tests/Support/StoreWriter", swiftSettings: strict),
-        tests("ImagesTests", ["ImageFixtures", "Images", "OCI", "store-writer"]),
+        tests("ImagesTests", ["ImageFixtures", "Images", "LinuxSystem", "OCI", "store-writer"]),
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),

@@ -1,53 +1,7 @@
 // What the agent must set up: a container's root file system and surroundings, and processes in it.
 public import Wire
 
-/// How a layer's tar stream is compressed.
-public enum LayerCompression: UInt8, Sendable, CaseIterable {
-    case none = 0
-    case gzip = 1
-    case zstd = 2
-}
-
-/// One layer, in the block device that holds all of the image's layers one after another.
-public struct LayerSource: WireCodable, Equatable, Sendable {
-    /// In bytes from the start of the device; a multiple of 4096.
-    public var offset: UInt64
-    /// Compressed length in bytes.
-    public var length: UInt64
-    public var compression: LayerCompression
-    /// SHA-256 of the compressed bytes (OCI layouts name blobs by it); empty where the archive has none.
-    public var digest: [UInt8]
-    /// SHA-256 of the uncompressed tar stream (`rootfs.diff_ids`); empty where unknown.
-    public var diffID: [UInt8]
-
-    public init(offset: UInt64, length: UInt64, compression: LayerCompression, digest: [UInt8], diffID: [UInt8]) {
-        self.offset = offset
-        self.length = length
-        self.compression = compression
-        self.digest = digest
-        self.diffID = diffID
-    }
-
-    public func encode(into encoder: inout WireEncoder) {
-        encoder.integer(offset)
-        encoder.integer(length)
-        encoder.integer(compression.rawValue)
-        encoder.byteString(digest)
-        encoder.byteString(diffID)
-    }
-
-    public init(from decoder: inout WireDecoder) throws(WireError) {
-        offset = try decoder.integer()
-        length = try decoder.integer()
-        guard let compression = LayerCompression(rawValue: try decoder.integer()) else { throw .unknownValue }
-        self.compression = compression
-        digest = try decoder.byteString(atMost: 32)
-        diffID = try decoder.byteString(atMost: 32)
-        guard digest.isEmpty || digest.count == 32, diffID.isEmpty || diffID.count == 32 else { throw .unknownValue }
-    }
-}
-
-/// Where the root file system's files are kept while the container lives.
+/// Where what the container writes into its root file system is kept while it lives.
 public enum RootStorage: WireCodable, Equatable, Sendable {
     /// In the guest's memory, at most `bytes`.
     case memory(bytes: UInt64)
@@ -133,9 +87,8 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     /// Chosen by the host; names the container in later messages.
     public var container: UInt32
     public var hostname: Text
-    public var layers: [LayerSource]
-    /// Block device that holds the layers (0 is vda).
-    public var layerDevice: UInt8
+    /// The image: an ext4 file system on this block device (0 is vda), mounted read-only below what the container writes. Nil: an empty root.
+    public var image: UInt8?
     public var storage: RootStorage
     public var readOnlyRoot: Bool
     /// In order, after the agent's own defaults (/proc, /dev, /dev/pts, /dev/shm, /dev/mqueue, /sys, /sys/fs/cgroup).
@@ -145,12 +98,11 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public var readOnlyPaths: [Text]
 
     public init(
-        container: UInt32, hostname: Text, layers: [LayerSource], layerDevice: UInt8, storage: RootStorage, readOnlyRoot: Bool = false
+        container: UInt32, hostname: Text, image: UInt8?, storage: RootStorage, readOnlyRoot: Bool = false
     ) {
         self.container = container
         self.hostname = hostname
-        self.layers = layers
-        self.layerDevice = layerDevice
+        self.image = image
         self.storage = storage
         self.readOnlyRoot = readOnlyRoot
         mounts = []
@@ -162,8 +114,8 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public func encode(into encoder: inout WireEncoder) {
         encoder.integer(container)
         hostname.encode(into: &encoder)
-        encoder.list(layers)
-        encoder.integer(layerDevice)
+        encoder.boolean(image != nil)
+        encoder.integer(image ?? 0)
         storage.encode(into: &encoder)
         encoder.boolean(readOnlyRoot)
         encoder.list(mounts)
@@ -175,8 +127,9 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public init(from decoder: inout WireDecoder) throws(WireError) {
         container = try decoder.integer()
         hostname = try Text(from: &decoder)
-        layers = try decoder.list(atMost: 4096)
-        layerDevice = try decoder.integer()
+        let hasImage = try decoder.boolean()
+        let device = try decoder.integer(UInt8.self)
+        image = hasImage ? device : nil
         storage = try RootStorage(from: &decoder)
         readOnlyRoot = try decoder.boolean()
         mounts = try decoder.list(atMost: 1024)

@@ -3,7 +3,9 @@ public import Wire
 
 /// From the host to the agent.
 public enum HostMessage: Equatable, Sendable {
-    /// Unpack the layers, mount, make namespaces. Answered by `containerReady` or `failed`.
+    /// Unpack a layer onto a disk and take the disk out of use. Answered by `layerUnpacked` or `failed`; one at a time.
+    case unpackLayer(LayerSpec)
+    /// Mount the container's root file system. Answered by `containerReady` or `failed`.
     case createContainer(ContainerSpec)
     /// Execute a process. Answered by `processStarted` or `failed`, and in the end by `processExited`.
     case startProcess(ProcessSpec)
@@ -19,12 +21,16 @@ public enum HostMessage: Equatable, Sendable {
         case signal = 3
         case resize = 4
         case shutDown = 5
+        case unpackLayer = 6
     }
 
     public var frame: Frame {
         var encoder = WireEncoder()
         let kind: Kind
         switch self {
+        case .unpackLayer(let spec):
+            kind = .unpackLayer
+            spec.encode(into: &encoder)
         case .createContainer(let spec):
             kind = .createContainer
             spec.encode(into: &encoder)
@@ -49,6 +55,7 @@ public enum HostMessage: Equatable, Sendable {
         guard let kind = Kind(rawValue: frame.kind) else { throw .unknownValue }
         var decoder = WireDecoder(frame.payload)
         switch kind {
+        case .unpackLayer: self = .unpackLayer(try LayerSpec(from: &decoder))
         case .createContainer: self = .createContainer(try ContainerSpec(from: &decoder))
         case .startProcess: self = .startProcess(try ProcessSpec(from: &decoder))
         case .signal: self = .signal(process: try decoder.integer(), number: try decoder.integer())
@@ -121,6 +128,8 @@ public enum FailureKind: UInt8, Sendable, CaseIterable {
 /// From the agent to the host.
 public enum AgentMessage: Equatable, Sendable {
     case hello(version: UInt32)
+    /// Everything of the layer is on the disk, which isn't mounted any longer.
+    case layerUnpacked
     case containerReady(container: UInt32)
     /// `pid` is the process's id in the guest's initial namespace.
     case processStarted(process: UInt32, pid: UInt32)
@@ -135,6 +144,7 @@ public enum AgentMessage: Equatable, Sendable {
         case processStarted = 3
         case processExited = 4
         case failed = 5
+        case layerUnpacked = 6
     }
 
     public var frame: Frame {
@@ -144,6 +154,7 @@ public enum AgentMessage: Equatable, Sendable {
         case .hello(let version):
             kind = .hello
             encoder.integer(version)
+        case .layerUnpacked: kind = .layerUnpacked
         case .containerReady(let container):
             kind = .containerReady
             encoder.integer(container)
@@ -168,6 +179,7 @@ public enum AgentMessage: Equatable, Sendable {
         var decoder = WireDecoder(frame.payload)
         switch kind {
         case .hello: self = .hello(version: try decoder.integer())
+        case .layerUnpacked: self = .layerUnpacked
         case .containerReady: self = .containerReady(container: try decoder.integer())
         case .processStarted: self = .processStarted(process: try decoder.integer(), pid: try decoder.integer())
         case .processExited: self = .processExited(process: try decoder.integer(), status: try ExitStatus(from: &decoder))

@@ -1,11 +1,23 @@
 // Why a container could not be started. Each text is a sentence without its full stop: what failed, on which value, what to do.
 public import Images
 public import LinuxSystem
+public import OCI
 
 public enum ContainerError: Error, Equatable, CustomStringConvertible {
     /// The command line is wrong: the sentence is followed by a hint to `--help` of `command`.
     case usage(String, command: String)
     case image(name: String, ImageError)
+    case store(StoreError)
+    case noSuchImage(String)
+    case imageName(OCIError)
+    /// A registry may have it.
+    case notStored(ImageName)
+    /// Docker's sentence about what is refused without --force.
+    case conflict(String)
+    case outputIsATerminal
+    case emptyInput
+    /// A file that the user wants written.
+    case output(path: String, SystemError)
     /// A file that the user named or that belongs to the installation can't be opened.
     case file(what: String, SystemError, remedy: String)
     case system(what: String, SystemError)
@@ -21,11 +33,26 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case damagedTemplate(path: String)
     case tooLargeRequest
     case tooManyVariables(Int)
+    case diskStore(path: String, SystemError)
+    case diskStoreFull(path: String)
+    case corruptedLayer(name: String, found: Digest, expected: Digest)
+    case damagedDiskMap
+    case diskVanished
+    /// A process that this one started has said on standard error what went wrong.
+    case reported
 
     public var description: String {
         switch self {
         case .usage(let sentence, _): sentence
         case .image(let name, let error): "image \"\(name)\": \(error)"
+        case .store(let error): error.description
+        case .noSuchImage(let name): "No such image: \(name)"
+        case .imageName(let error): error.description
+        case .notStored(let name): "the image \(name) is not in the store: get it with 'swiftlet pull \(name)'"
+        case .conflict(let sentence): "conflict: \(sentence)"
+        case .outputIsATerminal: "cowardly refusing to save to a terminal. Use the -o flag or redirect"
+        case .emptyInput: "requested load from stdin, but stdin is empty: give -i FILE, or < FILE"
+        case .output(let path, let error): "\(path) cannot be written: \(error.reason): check -o"
         case .file(let what, let error, let remedy): "\(what) \(error.subject) cannot be opened: \(error.reason): \(remedy)"
         case .system(let what, let error): "\(what): \(error.call) failed: \(error.reason)"
         case .environmentFile(let path, let line, let problem): "the environment file \(path), line \(line): \(problem)"
@@ -41,10 +68,24 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         case .fileSystemMakerFailed(let status): "mke2fs failed with status \(status) on the scratch disk: choose another --storage-size"
         case .damagedTemplate(let path): "the scratch template \(path) is damaged: install Swiftlet again"
         case .tooManyVariables(let count): "\(count) environment variables are too many: at most \(Environment.limit) are supported"
+        case .diskStore(let path, let error):
+            "the unpacked images in \(path) can't be used: \(error.call) failed: \(error.reason): set SWIFTLET_STORE to a directory of yours"
+        case .diskStoreFull(let path):
+            "no space is left for the unpacked image in \(path): make room, or set SWIFTLET_STORE to a directory that has some"
+        case .corruptedLayer(let name, let found, let expected):
+            "\(name) is corrupted: the digest of its blob is \(found), not \(expected): fetch or build the image again"
+        case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"
+        case .diskVanished: "the unpacked image was removed before it could be used: try again"
+        case .reported: "an error was reported before"
         case .tooLargeRequest: "the arguments and the environment together exceed 4 MiB: shorten them"
         }
     }
 
     /// What a shell sees: the same for every failure of ours, as with `docker run`.
     public static let exitCode: Int32 = 125
+
+    /// What a shell sees when a command for images fails: as with Docker's, 125 only where its options are wrong.
+    public var imageCommandExitCode: Int32 {
+        if case .usage = self { Self.exitCode } else { 1 }
+    }
 }

@@ -1,7 +1,7 @@
 // An image that is ready to be run: its configuration understood, its layers open but unread.
 public import OCI
 
-/// A layer where it lies, in a file of its own or inside an archive. The host never reads it: the guest does, and checks its digest.
+/// A layer where it lies, in a file of its own or inside an archive. The host never unpacks it: the guest does.
 public struct ImageLayer: Sendable {
     public let range: FileRange
     public let compression: Compression
@@ -9,6 +9,8 @@ public struct ImageLayer: Sendable {
     public let digest: Digest?
     /// Of the uncompressed tar stream.
     public let diffID: Digest
+    /// The host checked `digest` when it stored the layer. Otherwise it must before anything relies on it.
+    public let isVerified: Bool
 }
 
 public struct Image: Sendable {
@@ -20,7 +22,9 @@ public struct Image: Sendable {
     public var layersLength: UInt64 { layers.reduce(0) { $0 + $1.range.length } }
 
     /// Pairs the layers with the configuration's identifiers and refuses another platform's image.
-    init(configuration: ImageConfiguration, layers: [(range: FileRange, compression: Compression, digest: Digest?)]) throws(ImageError) {
+    init(
+        configuration: ImageConfiguration, layers: [(range: FileRange, compression: Compression, digest: Digest?)], areVerified: Bool
+    ) throws(ImageError) {
         let platform = configuration.platform
         // Old builders left the platform out; then it is what everybody had.
         let isOurs =
@@ -33,7 +37,7 @@ public struct Image: Sendable {
         }
         self.configuration = configuration
         self.layers = zip(layers, configuration.diffIDs).map {
-            ImageLayer(range: $0.range, compression: $0.compression, digest: $0.digest, diffID: $1)
+            ImageLayer(range: $0.range, compression: $0.compression, digest: $0.digest, diffID: $1, isVerified: areVerified)
         }
     }
 }

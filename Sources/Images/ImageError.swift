@@ -7,8 +7,9 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
     /// A transport of other tools that names no local file.
     case unsupportedTransport(String)
     case invalidSelector(String)
-    /// Neither a transport nor an existing path: probably a registry's name.
-    case notLocal(String)
+    /// Neither a transport nor an existing path, nor a name.
+    case neitherPathNorName(OCIError)
+    case store(StoreError)
     case noSuchPath(String)
     case wrongKind(path: String, expected: String)
     case system(SystemError)
@@ -39,8 +40,8 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
         case .unsupportedTransport(let name):
             "the transport \"\(name)\" is not supported: copy the image first, for example with 'skopeo copy SOURCE oci:DIR'"
         case .invalidSelector(let text): "\"\(text)\" is no image number: give @0, @1, …"
-        case .notLocal(let name):
-            "there is no such file or directory; images must be local: get one with 'skopeo copy docker://\(name) oci:DIR' and run oci:DIR"
+        case .neitherPathNorName(let error): "there is no such file or directory, and \(error)"
+        case .store(let error): error.description
         case .noSuchPath(let path): "there is no \(path): check the path"
         case .wrongKind(let path, let expected): "\(path) is not \(expected)"
         case .system(let error): Self.explain(error)

@@ -32,6 +32,12 @@ public struct FileRange: Sendable {
     /// In bytes.
     public let length: UInt64
 
+    public init(file: OpenFile, offset: UInt64, length: UInt64) {
+        self.file = file
+        self.offset = offset
+        self.length = length
+    }
+
     /// Reads a document; `what` names it in errors.
     func readDocument(_ what: String) throws(ImageError) -> [UInt8] {
         guard length <= JSONDocument.sizeLimit else { throw .tooLarge(what: what, size: length) }
@@ -50,11 +56,16 @@ public struct FileRange: Sendable {
 
 /// Where an image's files are.
 protocol ImageFiles {
+    /// The host checked every blob's digest when it was put there.
+    var areVerified: Bool { get }
+
     /// Nil where there is none. `path` is relative to the image's root; `what` names the file in errors.
     func find(_ path: String, what: String) throws(ImageError) -> FileRange?
 }
 
 extension ImageFiles {
+    var areVerified: Bool { false }
+
     func require(_ path: String, what: String) throws(ImageError) -> FileRange {
         guard let range = try find(path, what: what) else { throw .missing(what: what, path: path) }
         return range
@@ -81,5 +92,20 @@ final class LayoutDirectory: ImageFiles {
         }
         let file = try OpenFile(opened, path: path)
         return FileRange(file: file, offset: 0, length: file.size)
+    }
+}
+
+/// The blobs of the store.
+struct StoreFiles: ImageFiles {
+    let store: ContentStore
+
+    var areVerified: Bool { true }
+
+    func find(_ path: String, what: String) throws(ImageError) -> FileRange? {
+        let prefix = "blobs/sha256/"
+        guard path.utf8.starts(with: prefix.utf8), let digest = Digest(hexadecimal: path.utf8.dropFirst(prefix.utf8.count)) else { return nil }
+        do throws(StoreError) {
+            return try store.open(digest).map { FileRange(file: $0, offset: 0, length: $0.size) }
+        } catch { throw .store(error) }
     }
 }

@@ -1,8 +1,10 @@
-// The names of local images, with skopeo's meaning (containers-transports(5)): oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE[:NAME].
+// What a user may call an image: a local one with skopeo's transports (containers-transports(5)): oci:DIR[:NAME], oci-archive:FILE[:NAME],
+// docker-archive:FILE[:NAME]; a path that is an image; or a name in the store.
+import Archive
 import CLinux
 import Glibc
 import LinuxSystem
-import OCI
+public import OCI
 
 /// Which of the images in one place.
 enum ImageSelector: Equatable {
@@ -25,6 +27,13 @@ enum ImageSelector: Equatable {
         guard let number = Int(string.dropFirst()), number >= 0 else { throw .invalidSelector(string) }
         self = .number(number)
     }
+}
+
+/// Where an image was found.
+public enum ImageResolution: Sendable {
+    case found(Image)
+    /// A registry may have it.
+    case notStored(ImageName)
 }
 
 /// What the user calls an image.
@@ -58,36 +67,51 @@ public struct ImageReference: Equatable, Sendable {
         if rest.isEmpty { throw .emptyReference }
     }
 
-    /// Opens the image: reads and verifies its index, manifest and configuration, and finds its layers.
-    public func load() throws(ImageError) -> Image {
+    /// Opens the image: reads and verifies its index, manifest and configuration, and finds its layers. The store is opened only where it is needed;
+    /// without one nothing is stored.
+    public func load(openStore: () throws(StoreError) -> ContentStore?) throws(ImageError) -> ImageResolution {
+        guard transport == nil else { return .found(try loadLocal()) }
+        let text = String(decoding: rest, as: UTF8.self)
+        do throws(ImageError) {
+            return .found(try loadLocal())
+        } catch {
+            // A path that exists and is no image doesn't hide a name. `./NAME` and `/NAME` are none.
+            guard error.isAboutPath else { throw error }
+            if let (entry, store) = try Self.find(text, openStore) { return .found(try Self.load(entry, from: store)) }
+            do throws(OCIError) { return .notStored(try ImageName(text)) } catch let problem {
+                if case .noSuchPath = error { throw .neitherPathNorName(problem) }
+                throw error
+            }
+        }
+    }
+
+    private static func find(
+        _ text: String, _ openStore: () throws(StoreError) -> ContentStore?
+    ) throws(ImageError) -> (entry: Descriptor, store: ContentStore)? {
+        do throws(StoreError) {
+            guard let store = try openStore(), let entry = try store.select(text)?.entries.first else { return nil }
+            return (entry.descriptor, store)
+        } catch { throw .store(error) }
+    }
+
+    /// An image of the store.
+    public static func load(_ entry: Descriptor, from store: ContentStore) throws(ImageError) -> Image {
+        try LayoutImage(StoreFiles(store: store)).load(entry)
+    }
+
+    /// The image that a path names, with or without a transport.
+    public func loadLocal() throws(ImageError) -> Image {
         let (path, selectorText) = try pathAndSelector()
         let selector = try ImageSelector(selectorText)
-        let name = String(decoding: path, as: UTF8.self)
-        let opened: OwnedDescriptor
-        do throws(SystemError) {
-            opened = try OwnedDescriptor.open(path: path, O_RDONLY | O_NONBLOCK)
-        } catch {
-            guard error.errno == ENOENT || error.errno == ENOTDIR else { throw .system(error) }
-            throw transport == nil ? .notLocal(String(decoding: rest, as: UTF8.self)) : .noSuchPath(name)
-        }
-        let kind: FileStatus.Kind
-        do throws(SystemError) { kind = try opened.status().kind } catch { throw .system(error) }
-
-        if kind == .directory {
-            guard transport == nil || transport == .layout else { throw .wrongKind(path: name, expected: "an archive") }
-            let directory = LayoutDirectory(opened)
-            guard try directory.find("oci-layout", what: "oci-layout") != nil else { throw .notAnImage(path: name) }
-            return try LayoutImage(directory).load(selector)
-        }
-        guard transport != .layout else { throw .wrongKind(path: name, expected: "a directory") }
-        let index = try ArchiveIndex(OpenFile(opened, path: name))
-        // Archives of newer Docker versions are both; the layout names every blob by its digest.
-        let hasLayout = try index.find("index.json", what: "index.json") != nil
-        let hasManifest = try index.find("manifest.json", what: "manifest.json") != nil
-        switch transport {
-        case .layoutArchive where hasLayout, nil where hasLayout: return try LayoutImage(index).load(selector)
-        case .dockerArchive where hasManifest, nil where hasManifest: return try DockerArchive(index).load(selector)
-        default: throw .notAnImage(path: name)
+        switch try LocalImage(path: path, expected: transport.map { $0 == .layout ? .directory : .archive }) {
+        case .layout(let directory): return try LayoutImage(directory).load(selector)
+        case .archive(let index, let hasLayout, let hasManifest):
+            switch transport {
+            // Archives of newer Docker versions are both; the layout names every blob by its digest.
+            case .layoutArchive where hasLayout, nil where hasLayout: return try LayoutImage(index).load(selector)
+            case .dockerArchive where hasManifest, nil where hasManifest: return try DockerArchive(index).load(selector)
+            default: throw .notAnImage(path: String(decoding: path, as: UTF8.self))
+            }
         }
     }
 
@@ -97,5 +121,56 @@ public struct ImageReference: Equatable, Sendable {
         if transport == nil, (try? OwnedDescriptor.open(path: rest, CLINUX_O_PATH)) != nil { return (rest, nil) }
         if end == 0 { throw .emptyReference }
         return (Array(rest[..<end]), rest[(end + 1)...])
+    }
+}
+
+/// A directory or a file that holds images.
+enum LocalImage {
+    case layout(LayoutDirectory)
+    case archive(ArchiveIndex, hasLayout: Bool, hasManifest: Bool)
+
+    enum Kind { case directory, archive }
+
+    /// `expected` is nil where either will do.
+    init(path: [UInt8], expected: Kind? = nil) throws(ImageError) {
+        let name = String(decoding: path, as: UTF8.self)
+        let opened: OwnedDescriptor
+        do throws(SystemError) {
+            opened = try OwnedDescriptor.open(path: path, O_RDONLY | O_NONBLOCK)
+        } catch {
+            guard error.errno == ENOENT || error.errno == ENOTDIR else { throw .system(error) }
+            throw .noSuchPath(name)
+        }
+        let kind: FileStatus.Kind
+        do throws(SystemError) { kind = try opened.status().kind } catch { throw .system(error) }
+        if kind == .directory {
+            guard expected != .archive else { throw .wrongKind(path: name, expected: "an archive") }
+            let directory = LayoutDirectory(opened)
+            guard try directory.find("oci-layout", what: "oci-layout") != nil else { throw .notAnImage(path: name) }
+            self = .layout(directory)
+        } else {
+            guard expected != .directory else { throw .wrongKind(path: name, expected: "a directory") }
+            self = try LocalImage(archive: OpenFile(opened, path: name), name: name)
+        }
+    }
+
+    init(archive file: OpenFile, name: String) throws(ImageError) {
+        let index = try ArchiveIndex(file)
+        let hasLayout = try index.find("index.json", what: "index.json") != nil
+        let hasManifest = try index.find("manifest.json", what: "manifest.json") != nil
+        guard hasLayout || hasManifest else { throw .notAnImage(path: name) }
+        self = .archive(index, hasLayout: hasLayout, hasManifest: hasManifest)
+    }
+}
+
+extension ImageError {
+    /// There is nothing at the path, or nothing that tries to be an image: the word may be a name.
+    fileprivate var isAboutPath: Bool {
+        switch self {
+        case .noSuchPath, .notAnImage, .wrongKind: true
+        case .damagedArchive(let explanation): explanation == "\(ArchiveError.checksum.explanation)"
+        case .system(let error): error.errno == ENAMETOOLONG
+        default: false
+        }
     }
 }

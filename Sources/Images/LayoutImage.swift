@@ -10,7 +10,12 @@ struct LayoutImage<Files: ImageFiles> {
 
     func load(_ selector: ImageSelector) throws(ImageError) -> Image {
         let index = try decodeIndex(files.require("index.json", what: "index.json").readDocument("index.json"), name: "index.json")
-        var descriptor = try select(selector, from: index.manifests)
+        return try load(select(selector, from: index.manifests))
+    }
+
+    /// The image that an index's entry describes, or that it leads to on this platform.
+    func load(_ entry: Descriptor) throws(ImageError) -> Image {
+        var descriptor = entry
         for _ in 0..<nestingLimit {
             switch MediaType(descriptor.mediaType) {
             case .manifest: return try loadManifest(descriptor)
@@ -43,7 +48,7 @@ struct LayoutImage<Files: ImageFiles> {
             guard let first = images.first else { throw .empty }
             // `docker save` lists an image once for each of its tags.
             if images.allSatisfy({ $0.digest == first.digest }) { return first }
-            let fitting = images.filter { $0.platform.map(isOurs) ?? false }
+            let fitting = images.filter { $0.platform?.isOurs ?? false }
             guard fitting.count == 1 else { throw .ambiguous(available: names(images)) }
             return fitting[0]
         }
@@ -57,14 +62,18 @@ struct LayoutImage<Files: ImageFiles> {
     private func ours(_ manifests: [Descriptor]) throws(ImageError) -> Descriptor {
         let images = manifests.filter { !$0.isAttestation }
         if images.isEmpty { throw .empty }
-        let fitting = images.filter { $0.platform.map(isOurs) ?? false }
-        if let chosen = fitting.min(by: { ($0.platform?.variant ?? "") < ($1.platform?.variant ?? "") }) { return chosen }
+        let fitting = images.filter { $0.platform?.isOurs ?? false }.sorted { ($0.platform?.variant ?? "") < ($1.platform?.variant ?? "") }
+        // Of several variants a store may have only the one that was asked for.
+        if fitting.count > 1 { for entry in fitting where try isPresent(entry) { return entry } }
+        if let chosen = fitting.first { return chosen }
         // Without a platform the image's own configuration decides.
         if images.count == 1, images[0].platform == nil { return images[0] }
         throw .wrongPlatform(images.compactMap(\.platform))
     }
 
-    private func isOurs(_ platform: Platform) -> Bool { platform.operatingSystem == "linux" && platform.architecture == "amd64" }
+    private func isPresent(_ descriptor: Descriptor) throws(ImageError) -> Bool {
+        try files.find("blobs/sha256/" + descriptor.digest.hexadecimal, what: "the manifest") != nil
+    }
 
     // MARK: Reading
 
@@ -94,7 +103,7 @@ struct LayoutImage<Files: ImageFiles> {
             }
             layers.append((try findBlob(layer, what: what), compression, layer.digest))
         }
-        return try Image(configuration: configuration, layers: layers)
+        return try Image(configuration: configuration, layers: layers, areVerified: files.areVerified)
     }
 
     /// A blob whose size is what its descriptor says.
@@ -111,6 +120,11 @@ struct LayoutImage<Files: ImageFiles> {
     }
 }
 
+extension Platform {
+    /// What the guest runs.
+    var isOurs: Bool { operatingSystem == "linux" && architecture == "amd64" }
+}
+
 extension Descriptor {
     static let referenceName = "org.opencontainers.image.ref.name"
     static let containerdName = "io.containerd.image.name"
@@ -121,7 +135,7 @@ extension Descriptor {
     }
 
     /// Provenance that builders put beside an image's manifests; nothing to run.
-    fileprivate var isAttestation: Bool {
+    var isAttestation: Bool {
         annotations["vnd.docker.reference.type"] != nil
             || platform.map { $0.operatingSystem == "unknown" && $0.architecture == "unknown" } ?? false
     }

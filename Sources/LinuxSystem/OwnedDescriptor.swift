@@ -54,10 +54,27 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         return SocketPair(first: OwnedDescriptor(owning: pair.0), second: OwnedDescriptor(owning: pair.1))
     }
 
+    /// pipe(2), close-on-exec.
+    public static func pipe() throws(SystemError) -> Pipe {
+        var pair: (Int32, Int32) = (-1, -1)
+        try systemCall("pipe") {
+            // SAFETY: pipe(2) writes exactly two ints, which is the tuple's size and layout.
+            unsafe withUnsafeMutableBytes(of: &pair) {
+                unsafe clinux_pipe($0.assumingMemoryBound(to: Int32.self).baseAddress)
+            }
+        }
+        return Pipe(reading: OwnedDescriptor(owning: pair.0), writing: OwnedDescriptor(owning: pair.1))
+    }
+
     /// dup(2) with close-on-exec.
     public borrowing func duplicate() throws(SystemError) -> OwnedDescriptor {
         let raw = self.raw
         return OwnedDescriptor(owning: try systemCall("dup") { clinux_fcntl(raw, F_DUPFD_CLOEXEC, 0) })
+    }
+
+    /// dup(2) with close-on-exec of a descriptor that somebody else owns.
+    public static func duplicate(of raw: Int32) throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try systemCall("dup") { clinux_fcntl(raw, F_DUPFD_CLOEXEC, 0) })
     }
 
     /// Lets the descriptor survive execve(2).
@@ -84,5 +101,16 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     init(first: consuming OwnedDescriptor, second: consuming OwnedDescriptor) {
         self.first = first
         self.second = second
+    }
+}
+
+/// The two ends of pipe(2).
+@frozen public struct Pipe: ~Copyable, Sendable {
+    public let reading: OwnedDescriptor
+    public let writing: OwnedDescriptor
+
+    init(reading: consuming OwnedDescriptor, writing: consuming OwnedDescriptor) {
+        self.reading = reading
+        self.writing = writing
     }
 }

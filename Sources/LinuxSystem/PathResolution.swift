@@ -22,6 +22,33 @@ extension OwnedDescriptor {
         } catch { if error.errno != EEXIST { throw error } }
     }
 
+    /// rename(2). Neither path holds a NUL.
+    public static func rename(path: [UInt8], to newPath: [UInt8]) throws(SystemError) {
+        try systemCall("rename", on: String(decoding: newPath, as: UTF8.self)) {
+            // SAFETY: the terminated copies outlive the call.
+            unsafe withTerminated(path) { old in unsafe withTerminated(newPath) { new in unsafe Glibc.rename(old, new) } }
+        }
+    }
+
+    /// unlink(2).
+    public static func remove(path: [UInt8]) throws(SystemError) {
+        try systemCall("unlink", on: String(decoding: path, as: UTF8.self)) {
+            // SAFETY: the terminated copy outlives the call.
+            unsafe withTerminated(path) { unsafe unlink($0) }
+        }
+    }
+
+    /// linkat(2): names a file that was opened with O_TMPFILE.
+    public borrowing func link(to path: [UInt8]) throws(SystemError) {
+        let own = Array("/proc/self/fd/\(raw)".utf8)
+        try systemCall("linkat", on: String(decoding: path, as: UTF8.self)) {
+            // SAFETY: the terminated copies outlive the call.
+            unsafe withTerminated(own) { old in
+                unsafe withTerminated(path) { new in unsafe linkat(AT_FDCWD, old, AT_FDCWD, new, AT_SYMLINK_FOLLOW) }
+            }
+        }
+    }
+
     /// openat2(2) with O_CLOEXEC, RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS: fails with EXDEV where `path` or a link in it leaves this directory.
     public borrowing func open(beneath path: [UInt8], _ flags: Int32) throws(SystemError) -> OwnedDescriptor {
         let directory = raw

@@ -146,14 +146,11 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// Text from a server that is safe on a terminal: no control characters, none that turn the writing direction, and not endless.
+/// Text from a server that is safe on a terminal: no control characters, none that are invisible, and not endless.
 public func printable(_ text: String, limit: Int = 2000) -> String {
     var result = String.UnicodeScalarView()
     for scalar in text.unicodeScalars.prefix(limit) {
-        let value = scalar.value
-        let isControl = value < 0x20 || (0x7F...0x9F).contains(value)
-        let turnsDirection = (0x200B...0x200F).contains(value) || (0x2028...0x202E).contains(value) || (0x2066...0x2069).contains(value)
-        result.append(isControl || turnsDirection || value == 0xFEFF ? "?" : scalar)
+        result.append(scalar.isControl || scalar.value == 0xFEFF ? "?" : scalar)
     }
     return String(result)
 }

@@ -7,10 +7,18 @@ import VMM
 import Wire
 
 /// Why the agent can't be talked to any longer.
-enum ControlError: Error {
+enum ControlError: Error, CustomStringConvertible {
     case closed
     case malformed(WireError)
     case system(SystemError)
+
+    var description: String {
+        switch self {
+        case .closed: "the guest's agent closed its connection"
+        case .malformed: "the guest's agent sent a message that makes no sense"
+        case .system(let error): "\(error)"
+        }
+    }
 }
 
 final class ControlChannel {
@@ -35,6 +43,15 @@ final class ControlChannel {
                 failed(error)
             }
         }
+    }
+
+    /// The connection that `machine`'s agent is going to open.
+    static func exposed(
+        by machine: MicroVM, received: @escaping (AgentMessage) -> Void, failed: @escaping (ControlError) -> Void
+    ) throws -> ControlChannel {
+        let pair = try OwnedDescriptor.socketPair(nonBlocking: true)
+        try machine.expose(port: AgentProtocol.controlPort, socket: pair.second)
+        return try ControlChannel(pair.first, on: machine.eventLoop, received: received, failed: failed)
     }
 
     /// Queues bytes of whole frames and sends what the socket takes.

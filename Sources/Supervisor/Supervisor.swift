@@ -84,18 +84,9 @@ public final class Supervisor {
     // MARK: Connections
 
     private func connectControl() throws {
-        let pair = try OwnedDescriptor.socketPair(nonBlocking: true)
-        try machine.expose(port: AgentProtocol.controlPort, socket: pair.second)
-        control = try ControlChannel(
-            pair.first, on: machine.eventLoop, received: { [unowned self] in receive($0) },
-            failed: { [unowned self] error in
-                guard !isOver else { return }
-                switch error {
-                case .closed: fail(kind: .agent, text: "the guest's agent closed its connection")
-                case .malformed: fail(kind: .agent, text: "the guest's agent sent a message that makes no sense")
-                case .system(let error): fail(kind: .agent, text: "\(error)")
-                }
-            })
+        control = try ControlChannel.exposed(
+            by: machine, received: { [unowned self] in receive($0) },
+            failed: { [unowned self] error in if !isOver { fail(kind: .agent, text: "\(error)") } })
     }
 
     private func connectStreams() throws {

@@ -21,21 +21,24 @@ final class DeviceSet {
     private let host: VsockHost
     private let hasConsole: Bool
     private let extraParameters: [UInt8]
+    private let disks: [Disk]
+    /// The disks' come first, in their order.
     private var slots: [Slot] = []
     /// All transports, for the vCPUs.
     private(set) var registers = Bus()
     /// Numbers in `slots` of the disks whose contents only this machine knows: what the host doesn't write is lost.
-    private var ephemeralDisks: Set<Int> = []
+    private var losableDisks: Set<Int> = []
 
     init(_ configuration: MachineConfiguration, memory: GuestMemory, kernelLog: KernelLog) throws {
         host = try VsockHost()
         hasConsole = configuration.console
         extraParameters = configuration.commandLine.bytes
+        disks = configuration.disks
         let count = configuration.disks.count + (hasConsole ? 3 : 2)
         guard count <= Layout.virtioInterrupts.count else { throw MachineError.tooManyDevices(count) }
 
         for disk in configuration.disks {
-            if disk.ephemeral { ephemeralDisks.insert(slots.count) }
+            if disk.access != .readOnly { losableDisks.insert(slots.count) }
             try attach(try Block(disk), memory)
         }
         try attach(try Vsock(host: host), memory)
@@ -108,21 +111,27 @@ final class DeviceSet {
         slots.contains { slot in slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
     }
 
-    /// Ends the machine where an ephemeral disk can't be written: a guest that goes on with lost files only finds out much later, if at all.
+    /// Ends the machine where a disk can't be written: a guest that goes on with lost files only finds out much later, if at all.
     func watch(on loop: EventLoop, end: EndSignal) throws(SystemError) {
         for (number, slot) in slots.enumerated() {
             let transport = slot.transport
-            let isEphemeral = ephemeralDisks.contains(number)
+            let isLosable = losableDisks.contains(number)
             for (queue, event) in transport.queueEvents.enumerated() {
                 try loop.add(event.raw, .readable) { _ in
                     transport.notify(queue: queue)
-                    if isEphemeral, transport.withDevice({ ($0 as? Block)?.hostFailure }) != nil { end.report(.lostDisk) }
+                    if isLosable, transport.withDevice({ ($0 as? Block)?.hostFailure }) != nil { end.report(.lostDisk) }
                 }
             }
             if let descriptor = transport.pollDescriptor {
                 try loop.add(descriptor, .readable) { _ in transport.hostReady() }
             }
         }
+    }
+
+    /// Ends a stage of disk `number` and returns its map; nil where that can't be described or the host failed.
+    func seal(disk number: Int) -> [DiskRun]? {
+        guard number < disks.count, let extents = slots[number].transport.withDevice({ ($0 as? Block)?.seal(limit: DiskMap.runLimit) }) else { return nil }
+        return disks[number].runs(extents)
     }
 
     /// The first thing that a disk could not do on the host, as an addition to an error's sentence; empty if all went well.
@@ -132,14 +141,5 @@ final class DeviceSet {
             if let failure { return "; on the host: \(failure)" }
         }
         return ""
-    }
-}
-
-extension Block {
-    convenience init(_ disk: Disk) throws(VirtioDevicesError) {
-        let extents = disk.extents.map { BlockExtent(descriptor: $0.descriptor, offset: $0.offset, length: $0.length) }
-        let backend = try BlockBackend(
-            extents: extents, name: disk.name.string, readOnly: disk.readOnly, ephemeral: disk.ephemeral)
-        try self.init(backend, serial: disk.serial.string)
     }
 }

@@ -158,6 +158,10 @@ public final class MicroVM {
         return (ports, devices.registers)
     }
 
+    /// Ends a stage of a disk whose changes are kept apart, and returns the disk's map (`DiskMap`): what the guest writes from now on is the next stage's.
+    /// Nil where the host failed to write it, or where it is too scattered to be described.
+    public func seal(disk number: Int) -> [DiskRun]? { devices.seal(disk: number) }
+
     // MARK: Ends
 
     /// One sentence (and, for faults, the details) that says why the machine ended by itself.

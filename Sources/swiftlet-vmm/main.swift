@@ -1,4 +1,4 @@
-// The VMM's process: one microVM and its container's supervisor. Started by `swiftlet run`, which hands over the configuration on a descriptor.
+// The VMM's process: one microVM and its supervisor. Started by `swiftlet run`, which hands over the configuration on a descriptor.
 import Glibc
 import LaunchConfiguration
 import LinuxSystem
@@ -17,8 +17,11 @@ func launch(descriptor: Int32) -> Int32 {
         let timeline = Timeline(launched: configuration.launched)
         timeline.mark(.vmmStarted, at: started)
         let machine = try MicroVM(configuration.machine, in: opening, timeline: timeline, logLevel: configuration.logLevel)
-        let supervisor = try Supervisor(configuration.supervisor, machine: machine, timeline: timeline)
-        let status = supervisor.run()
+        let status =
+            switch configuration.task {
+            case .container(let container): try Supervisor(container, machine: machine, timeline: timeline).run()
+            case .unpacking(let layers): UnpackingSupervisor(layers, machine: machine).run()
+            }
         timeline.mark(.exit)
         if let output = configuration.timeline {
             try writeAll(output, Array((output == STDERR_FILENO ? timeline.summary : timeline.json).utf8))

@@ -1,6 +1,7 @@
 // The subcommands.
 import ContainerRuntime
 import Glibc
+import LinuxSystem
 import Wire
 
 enum Command {
@@ -11,11 +12,31 @@ enum Command {
         let rest = Array(arguments.dropFirst())
         switch word {
         case "run": try runContainer(rest, launched: launched)
-        case "pull": try pull(rest)
+        case "pull": pull(rest)
         case "doctor": exit(try Doctor.run(rest, installation: Installation.current()) { Process.print($0) })
         case "--help", "-h", "help": Process.print(help)
         case "--version", "version": Process.print("swiftlet \(swiftletVersion)\n")
-        default: throw unknown(word)
+        case "image":
+            guard let subcommand = rest.first?.string else {
+                throw .usage("no command after \"image\": use 'swiftlet image ls'", command: "swiftlet")
+            }
+            if subcommand == "pull" { pull(Array(rest.dropFirst())) }
+            guard let command = ImageCommand(subcommand: subcommand) else { throw unknown(subcommand) }
+            runImageCommand(command, Array(rest.dropFirst()))
+        default:
+            guard let command = ImageCommand(word) else { throw unknown(word) }
+            runImageCommand(command, rest)
+        }
+    }
+
+    private static func runImageCommand(_ command: ImageCommand, _ arguments: [Text]) -> Never {
+        let surroundings = ImageSurroundings(
+            environment: Process.environment, print: { Process.print($0) }, report: { printError("swiftlet: " + $0.printable) })
+        do throws(ContainerError) {
+            exit(try command.run(arguments, in: surroundings))
+        } catch {
+            Process.report(error)
+            exit(error.imageCommandExitCode)
         }
     }
 
@@ -29,9 +50,17 @@ enum Command {
         }
     }
 
-    private static func pull(_ arguments: [Text]) throws(ContainerError) {
-        guard let options = try PullOptions.parse(arguments) else { return Process.print(PullOptions.help) }
-        try RegistryProcess.replaceThisProcess(options, try Installation.current(), environment: Process.environment)
+    private static func pull(_ arguments: [Text]) -> Never {
+        do throws(ContainerError) {
+            guard let options = try PullOptions.parse(arguments) else {
+                Process.print(PullOptions.help)
+                exit(0)
+            }
+            try RegistryProcess.replaceThisProcess(options, try Installation.current(), environment: Process.environment)
+        } catch {
+            Process.report(error)
+            exit(error.imageCommandExitCode)
+        }
     }
 
     private static let help = """
@@ -41,7 +70,14 @@ enum Command {
 
         Commands:
           run       Run a command in a container
+          images    List the images in the store
+          inspect   Show what is known about images, as JSON
+          load      Store the images of an archive
+          prune     Remove what no image needs
           pull      Get an image from a registry
+          rmi       Remove images
+          save      Write images to an archive
+          tag       Give an image another name
           doctor    Say whether this machine can run containers, and what is missing
           version   Show the version
 
@@ -53,17 +89,21 @@ enum Command {
     private static func unknown(_ word: String) -> ContainerError {
         let advice: String
         switch word {
-        case "push", "login", "logout", "search":
-            advice = "Swiftlet only pulls; 'skopeo' does this, and 'swiftlet pull' uses the credentials of 'skopeo login' and 'docker login'"
-        case "images", "image", "rmi", "tag", "load", "save", "import", "export", "history", "commit":
-            advice = "Swiftlet stores no images: name a directory or archive in 'swiftlet run oci:DIR'"
-        case "build", "buildx", "builder":
-            advice = "build with another tool, such as 'buildah build', copy the result to oci:DIR and use 'swiftlet run oci:DIR'"
-        case "ps", "exec", "logs", "stop", "kill", "rm", "start", "create", "inspect", "attach", "wait", "restart", "pause", "unpause",
+        case "login", "logout", "search":
+            advice = "'skopeo' and 'docker' have one, and 'swiftlet pull' uses the credentials that their login leaves"
+        case "push":
+            advice = "write the image with 'swiftlet save -o FILE NAME' and copy it with 'skopeo copy oci-archive:FILE docker://NAME'"
+        case "build", "buildx", "builder", "commit", "import":
+            return .usage(
+                "there is no command \"\(word)\", because other tools make images: use 'buildah build' and 'buildah push NAME oci-archive:FILE', "
+                    + "or 'docker buildx build -o type=oci,dest=FILE .', then 'swiftlet load -i FILE'", command: "swiftlet")
+        case "history": advice = "'swiftlet inspect' shows what is known about an image"
+        case "export": advice = "'swiftlet save' writes whole images"
+        case "ps", "exec", "logs", "stop", "kill", "rm", "start", "create", "attach", "wait", "restart", "pause", "unpause",
             "stats", "top", "cp", "container", "update", "rename", "port", "diff", "events":
             advice = "a container lives as long as its 'swiftlet run': send that process a signal to end it"
         case "network", "volume", "compose", "system", "info", "context", "plugin", "swarm", "service", "stack", "node", "secret", "config":
-            advice = "there are only 'swiftlet run' and 'swiftlet doctor'"
+            advice = "'swiftlet --help' lists what there is"
         default: return .usage("unknown command \"\(word)\"", command: "swiftlet")
         }
         return .usage("there is no command \"\(word)\" yet: \(advice)", command: "swiftlet")

@@ -44,12 +44,8 @@ enum Process {
 
     /// One line on standard error, and a hint after a mistake on the command line.
     static func report(_ error: ContainerError) {
-        printError("swiftlet: " + printable(error.description))
+        if error == .reported { return }
+        printError("swiftlet: " + error.description.printable)
         if case .usage(_, let command) = error { printError("See '\(command) --help'.") }
-    }
-
-    /// Images choose some of the words in our errors: their control characters must not reach the terminal.
-    private static func printable(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : $0 }))
     }
 }

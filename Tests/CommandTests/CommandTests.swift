@@ -6,7 +6,7 @@ import Testing
 import Wire
 
 /// A prefix with the real `swiftlet` and a stand-in for everything else.
-private final class Prefix: Sendable {
+final class Prefix: Sendable {
     let directory: TemporaryDirectory
 
     init() throws {
@@ -29,7 +29,31 @@ private final class Prefix: Sendable {
         process.executableURL = URL(fileURLWithPath: directory.path + "/bin/swiftlet")
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
+        process.environment = environment
         return process
+    }
+
+    var environment: [String: String] { ["PATH": "/usr/bin:/bin", "SWIFTLET_STORE": directory.path + "/store"] }
+
+    /// Makes `layout`, an image, and its disk.
+    func makeImage() throws {
+        let image = TestImage()
+        _ = try TestImage.write(image.files, to: directory)
+        // Makes the store, and fails: there is no template for a disk.
+        #expect(try run("run", "layout").status == 125)
+        try makeDisk(image)
+    }
+
+    /// Makes the disk of an image in the store, of one block, as if it had been unpacked before.
+    func makeDisk(_ image: TestImage) throws {
+        let blobs = image.layers.map { digestText($0.bytes) }
+        let digits = Array(blobs.dropFirst().reduce(blobs[0]) { digestText(Array("\($0) \($1)".utf8)) }.suffix(64))
+        let chain = stride(from: 0, to: 64, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
+        let name = "store/disks/" + String(digits)
+        try Data(count: 4096).write(to: URL(fileURLWithPath: directory.path + "/\(name).blocks"))
+        let numbers = { (values: [UInt32]) in values.flatMap { value in [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: value >> $0) } } }
+        let map = Array("SWDISK01".utf8) + numbers([100, 1]) + chain + numbers([0, 1, 0, 0])
+        try Data(map).write(to: URL(fileURLWithPath: directory.path + "/\(name).map"))
     }
 
     func run(_ arguments: String...) throws -> (status: Int32, output: String, error: String, pid: Int32) {
@@ -52,7 +76,7 @@ private final class Prefix: Sendable {
     init() throws { prefix = try Prefix() }
 
     @Test func theVMMTakesTheProcessOver() throws {
-        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        try prefix.makeImage()
         let result = try prefix.run("run", "--name", "some-name", "-i", "--timeline=times", "layout", "echo", "-n")
         #expect(result.status == 42)
         #expect(result.error == "")
@@ -63,13 +87,13 @@ private final class Prefix: Sendable {
         #expect(configuration.machine.kernel.length == 6)
         #expect(configuration.launched > 0)
         let files = String(decoding: try prefix.read("files"), as: UTF8.self).split(separator: "\n").map(String.init)
-        for expected in ["/share/swiftlet/vmlinux", "/share/swiftlet/initrd", "/times", TestImage.blobPath(TestImage().layers[0].bytes)] {
+        for expected in ["/share/swiftlet/vmlinux", "/share/swiftlet/initrd", "/times", ".map", ".blocks"] {
             #expect(files.contains { $0.hasSuffix(expected) }, "\(expected) is handed over")
         }
         #expect(files.contains { $0.hasPrefix("socket:") })
         #expect(files.contains { $0.contains("memfd:") })
-        // The directories and documents that only `swiftlet` needed are closed.
-        #expect(!files.contains { $0.hasSuffix("/layout") || $0.hasSuffix("index.json") })
+        // The directories and documents that only `swiftlet` needed are closed; no layer was opened.
+        #expect(!files.contains { $0.hasSuffix("/layout") || $0.hasSuffix("index.json") || $0.contains("/layout/blobs/") || $0.hasSuffix("/lock") })
     }
 
     @Test func theRegistryClientTakesTheProcessOver() throws {
@@ -83,8 +107,9 @@ private final class Prefix: Sendable {
     }
 
     @Test func closedStandardDescriptorsAreNotReused() throws {
-        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        try prefix.makeImage()
         let process = Process()
+        process.environment = prefix.environment
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
         process.arguments = ["-c", "exec bin/swiftlet run layout <&- >&- 2>&-"]
         process.currentDirectoryURL = URL(fileURLWithPath: prefix.directory.path)
@@ -96,7 +121,7 @@ private final class Prefix: Sendable {
     }
 
     @Test func aNameIsTakenWhileTheContainerRuns() throws {
-        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        try prefix.makeImage()
         try prefix.directory.write("bin/wait", "")
         let name = "name-\(UInt64.random(in: 0...UInt64.max))"
         let first = prefix.process(["run", "--name", name, "layout"])
@@ -110,6 +135,29 @@ private final class Prefix: Sendable {
         first.waitUntilExit()
         try FileManager.default.removeItem(atPath: prefix.directory.path + "/bin/wait")
         #expect(try prefix.run("run", "--name", name, "layout").status == 42)
+    }
+
+    @Test func aVMMThatUnpacksNothingIsNotBelieved() throws {
+        _ = try TestImage.write(TestImage().files, to: prefix.directory)
+        try prefix.directory.write("share/swiftlet/disk.template", "SWSPARSE\0\u{10}\0\0\0\0\0\0")
+        let result = try prefix.run("run", "layout")
+        #expect(result.status == 125)
+        // It is the VMM that explains; this one doesn't.
+        #expect(result.error == "")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: prefix.directory.path + "/store/disks") == [])
+    }
+
+    @Test func aCorruptedLayerIsNotUnpacked() throws {
+        let image = TestImage()
+        _ = try TestImage.write(image.files, to: prefix.directory)
+        try prefix.directory.write("share/swiftlet/disk.template", "SWSPARSE\0\u{10}\0\0\0\0\0\0")
+        let path = prefix.directory.path + "/layout/" + TestImage.blobPath(image.layers[0].bytes)
+        try Data(image.layers[0].bytes.map { $0 ^ 1 }).write(to: URL(fileURLWithPath: path))
+        let result = try prefix.run("run", "layout")
+        #expect(result.status == 125)
+        #expect(result.error.hasPrefix("swiftlet: layer 1 of 2 (sha256:"))
+        #expect(result.error.contains(") is corrupted: the digest of its blob is sha256:"))
+        #expect(!FileManager.default.fileExists(atPath: prefix.directory.path + "/bin/configuration"))
     }
 
     @Test(arguments: [

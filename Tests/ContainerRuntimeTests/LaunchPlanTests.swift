@@ -11,31 +11,21 @@ import Wire
 @testable import ContainerRuntime
 
 @Suite struct LaunchPlanTests {
-    private let directory: TemporaryDirectory
-    private let image: Image
     private var options = RunOptions(image: "image")
+    private let disk = DiskContent.mapped(blocks: 100, runs: Extent(descriptor: 50, offset: 64, length: 32), files: [51, 52])
     private let files = LaunchFiles(
         kernel: Extent(descriptor: 40, offset: 0, length: 400), initrd: Extent(descriptor: 41, offset: 0, length: 410))
 
-    init() throws {
-        directory = try TemporaryDirectory()
-        let layers: [TestImage.Layer] = [
-            .init([UInt8](repeating: 1, count: 5000)),
-            .init([UInt8](repeating: 2, count: 4096), mediaType: "application/vnd.oci.image.layer.v1.tar+zstd"),
-            .init([3], mediaType: "application/vnd.oci.image.layer.v1.tar"),
-        ]
-        let path = try TestImage.archive(TestImage(layers: layers).files, to: directory)
-        image = try ImageReference(Array(path.utf8)).load()
-    }
-
     private func configuration(_ files: LaunchFiles) throws -> LaunchConfiguration {
-        let process = try ContainerProcess(options, image: image.configuration.process, userEnvironment: [], hostname: "box")
-        return try LaunchPlan(options: options, process: process, layers: image.layers, hostname: "box", files: files).configuration(launched: 7)
+        var image = ImageConfiguration.Process()
+        image.command = ["/bin/sh"]
+        let process = try ContainerProcess(options, image: image, userEnvironment: [], hostname: "box")
+        return try LaunchPlan(options: options, process: process, image: disk, hostname: "box", files: files).configuration(launched: 7)
     }
 
     private func messages(_ configuration: LaunchConfiguration) throws -> (ContainerSpec, ProcessSpec) {
         var reader = FrameReader()
-        reader.append(configuration.supervisor.frames)
+        reader.append(try #require(configuration.container).frames)
         let first = try #require(try reader.next())
         let second = try #require(try reader.next())
         #expect(try reader.next() == nil)
@@ -45,22 +35,13 @@ import Wire
         return (container, process)
     }
 
-    @Test func theLayersAreOneDisk() throws {
+    @Test func theImageIsTheFirstDisk() throws {
         let made = try configuration(files)
-        let descriptor = image.layers[0].range.file.descriptor.raw
         #expect(made.machine.disks.count == 1)
-        #expect(made.machine.disks[0].readOnly)
-        #expect(
-            made.machine.disks[0].extents == image.layers.map { Extent(descriptor: descriptor, offset: $0.range.offset, length: $0.range.length) })
-
+        #expect(made.machine.disks[0].content == disk)
+        #expect(made.machine.disks[0].access == .readOnly)
         let (container, _) = try messages(made)
-        #expect(container.layers.map(\.offset) == [0, 8192, 12288])
-        #expect(container.layers.map(\.length) == [5000, 4096, 1])
-        #expect(container.layers.map(\.compression) == [.gzip, .zstd, .none])
-        #expect(container.layers.map(\.digest) == image.layers.map { $0.digest?.bytes ?? [] })
-        // A layer has one digest that the guest checks: the blob's, or where the archive names none, the uncompressed stream's.
-        #expect(container.layers.map(\.diffID) == image.layers.map { $0.digest == nil ? $0.diffID.bytes : [] })
-        #expect(container.layers.allSatisfy { $0.digest.isEmpty != $0.diffID.isEmpty })
+        #expect(container.image == 0)
         #expect(container.storage == .memory(bytes: 256 << 20))
     }
 
@@ -69,7 +50,7 @@ import Wire
         files.scratch = Extent(descriptor: 42, offset: 0, length: 1 << 30)
         let made = try configuration(files)
         #expect(made.machine.disks.count == 2)
-        #expect(made.machine.disks[1].ephemeral && !made.machine.disks[1].readOnly)
+        #expect(made.machine.disks[1].access == .ephemeral)
         #expect(try messages(made).0.storage == .disk(index: 1))
     }
 
@@ -80,10 +61,10 @@ import Wire
         options.interactive = interactive
         options.terminal = terminal
         let made = try configuration(files)
-        #expect(made.supervisor.inputPort == input)
-        #expect(made.supervisor.outputPort == output)
-        #expect(made.supervisor.errorPort == error)
-        #expect(made.supervisor.terminal == terminal)
+        #expect(try #require(made.container).inputPort == input)
+        #expect(try #require(made.container).outputPort == output)
+        #expect(try #require(made.container).errorPort == error)
+        #expect(try #require(made.container).terminal == terminal)
         let expected: ProcessStreams =
             terminal
             ? .terminal(port: output, size: WindowSize(rows: 0, columns: 0)) : .pipes(input: input, output: output, error: error)
@@ -109,8 +90,8 @@ import Wire
         #expect(made.launched == 7)
         #expect(made.timeline == 9)
         #expect(made.logLevel == .debug)
-        #expect(made.supervisor.process == 1)
-        #expect(made.supervisor.stopSignal == 3)
+        #expect(try #require(made.container).process == 1)
+        #expect(try #require(made.container).stopSignal == 3)
         let (container, process) = try messages(made)
         #expect(container.container == 1 && process.container == 1 && process.process == 1)
         #expect(container.readOnlyRoot)
@@ -140,15 +121,10 @@ import Wire
         options.command = [Text](repeating: Text(String(repeating: "x", count: 100_000)), count: 50)
         #expect(throws: ContainerError.tooLargeRequest) { try configuration(files) }
     }
+}
 
-    @Test(
-        arguments: [
-            (0, 512, nil, RootPlan.memory(256 << 20)), (64 << 20, 512, nil, .memory(256 << 20)), (64 << 20 | 1, 512, nil, .scratchDisk(nil)),
-            (0, 512, 1 << 30, .scratchDisk(1 << 30)),
-        ] as [(UInt64, UInt64, UInt64?, RootPlan)])
-    func smallImagesLiveInMemory(layers: UInt64, mebibytes: UInt64, size: UInt64?, expected: RootPlan) {
-        #expect(RootPlan(layersLength: layers, memory: mebibytes << 20, storageSize: size) == expected)
-    }
+extension LaunchConfiguration {
+    fileprivate var container: SupervisorConfiguration? { if case .container(let configuration) = task { configuration } else { nil } }
 }
 
 @Suite struct ContainerNameTests {
@@ -186,14 +162,17 @@ import Wire
     }
 
     @Test func theTemplateIsASoundFileSystem() throws {
-        #expect(try run("/\(Self.root)/scripts/scratch-template", [directory.path]) == 0)
+        #expect(try run("/\(Self.root)/scripts/disk-templates", [directory.path]) == 0)
         let template = directory.path + "/scratch.template"
         #expect(try Data(contentsOf: URL(fileURLWithPath: template)).count < 100_000)
         let disk = try ScratchDisk.make(size: nil, template: template, directory: directory.path)
         #expect(try disk.status().size == 10 << 30)
         #expect(try run("/usr/sbin/e2fsck", ["-f", "-n", "/proc/\(getpid())/fd/\(disk.raw)"]) == 0)
-        // Nothing but the template is left behind.
-        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["scratch.template"])
+        // Nothing but the templates is left behind.
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted() == ["disk.template", "scratch.template"])
+        let image = try ScratchTemplate(path: directory.path + "/disk.template")
+        #expect(image.size == 64 << 30)
+        #expect(image.records.allSatisfy { $0.offset % 4096 == 0 && $0.bytes.count % 4096 == 0 })
     }
 
     @Test func anotherSizeIsMadeToMeasure() throws {
@@ -203,7 +182,7 @@ import Wire
     }
 
     @Test func theScriptUsesTheSameOptions() throws {
-        let script = try String(contentsOfFile: "/\(Self.root)/scripts/scratch-template", encoding: .utf8)
+        let script = try String(contentsOfFile: "/\(Self.root)/scripts/disk-templates", encoding: .utf8)
         for option in ScratchDisk.makerOptions { #expect(script.contains(option)) }
     }
 

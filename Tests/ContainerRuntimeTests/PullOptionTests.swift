@@ -21,7 +21,7 @@ private func parse(_ arguments: String...) throws -> PullOptions? { try PullOpti
 
     @Test(
         arguments: [
-            ([], "no image"), (["a", "b"], "\"b\" is too many"), (["UPPER"], "must be lowercase"), (["--platform", "x/y/z/a", "b"], "linux/arm64"),
+            ([], "no image"), (["a", "b"], "\"b\" is too many"), (["--platform", "x/y/z/a", "b"], "linux/arm64"),
             (["--nothing", "a"], "unknown option --nothing"), (["a", "--platform"], "needs a value"),
         ] as [([String], String)]) func mistakes(arguments: [String], sentence: String)
     {
@@ -31,6 +31,12 @@ private func parse(_ arguments: String...) throws -> PullOptions? { try PullOpti
         } catch {
             #expect(error.description.contains(sentence))
             guard case .usage(_, command: "swiftlet pull") = error else { return _ = Issue.record("\(error)") }
+        }
+    }
+
+    @Test func namesMustBeNames() {
+        #expect(throws: ContainerError.imageName(.invalidName("UPPER", problem: "repository name (library/UPPER) must be lowercase"))) {
+            try parse("UPPER")
         }
     }
 

@@ -37,7 +37,7 @@ import Testing
         return try directory.write("saved.tar", tar.bytes)
     }
 
-    private func load(_ reference: String) throws -> Image { try ImageReference(Array(reference.utf8)).load() }
+    private func load(_ reference: String) throws -> Image { try ImageReference(Array(reference.utf8)).loadLocal() }
 
     private func failure(_ reference: String) -> String {
         do {

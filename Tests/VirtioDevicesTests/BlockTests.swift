@@ -8,7 +8,7 @@ import Virtio
 import VirtioDevices
 import VirtioTesting
 
-private enum Request {
+enum Request {
     static let read: UInt32 = 0
     static let write: UInt32 = 1
     static let flush: UInt32 = 4
@@ -17,7 +17,7 @@ private enum Request {
     static let writeZeroes: UInt32 = 13
 }
 
-private enum Answer {
+enum Answer {
     static let ok: UInt8 = 0
     static let ioError: UInt8 = 1
     static let unsupported: UInt8 = 2
@@ -32,9 +32,14 @@ final class BlockFixture {
         try driver.start()
     }
 
+    init(_ disk: sending CopyOnWrite) throws {
+        driver = try MockDriver(try Block(disk, serial: "test-disk"))
+        try driver.start()
+    }
+
     convenience init(_ file: ScratchFile, length: UInt64, readOnly: Bool = false, ephemeral: Bool = false) throws {
-        let extent = BlockExtent(descriptor: file.raw, offset: 0, length: length)
-        try self.init(BlockBackend(extents: [extent], name: "scratch", readOnly: readOnly, ephemeral: ephemeral))
+        let access: BlockAccess = readOnly ? .readOnly : ephemeral ? .ephemeral : .inPlace
+        try self.init(BlockBackend.concatenation(of: [(file.raw, 0, length)], name: "scratch", access: access))
     }
 
     var metrics: BlockMetrics { driver.transport.withDevice { ($0 as? Block)?.metrics } ?? BlockMetrics() }
@@ -70,14 +75,14 @@ final class BlockFixture {
     }
 }
 
-private func pattern(_ count: Int, seed: Int = 0) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: ($0 + seed) &* 31 ^ ($0 >> 8)) } }
+func blockPattern(_ count: Int, seed: Int = 0) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: ($0 + seed) &* 31 ^ ($0 >> 8)) } }
 
 // MARK: Data
 
 @Test(arguments: [(0, 512), (1, 1024), (100, 65536), (255, 512), (0, 131_072)]) func whatWasWrittenIsRead(sector: UInt64, count: Int) throws {
     let file = try ScratchFile(size: 128 << 10)
     let disk = try BlockFixture(file, length: 128 << 10)
-    let bytes = pattern(count)
+    let bytes = blockPattern(count)
     #expect(try disk.request(Request.write, sector: sector, data: bytes).status == Answer.ok)
     let (status, read) = try disk.request(Request.read, sector: sector, room: count)
     #expect(status == Answer.ok)
@@ -89,17 +94,16 @@ private func pattern(_ count: Int, seed: Int = 0) -> [UInt8] { (0..<count).map {
 }
 
 @Test func extentsAreOneDiskEachPaddedWithZeros() throws {
-    let first = try ScratchFile(pattern(5000))
-    let second = try ScratchFile(pattern(9000, seed: 7))
-    let extents = [
-        BlockExtent(descriptor: first.raw, offset: 100, length: 4000), BlockExtent(descriptor: second.raw, offset: 1, length: 4096),
-        BlockExtent(descriptor: first.raw, offset: 0, length: 0), BlockExtent(descriptor: second.raw, offset: 0, length: 4097),
+    let first = try ScratchFile(blockPattern(5000))
+    let second = try ScratchFile(blockPattern(9000, seed: 7))
+    let files: [(descriptor: Int32, offset: UInt64, length: UInt64)] = [
+        (first.raw, 100, 4000), (second.raw, 1, 4096), (first.raw, 0, 0), (second.raw, 0, 4097),
     ]
-    let backend = try BlockBackend(extents: extents, name: "layers", readOnly: true)
+    let backend = try BlockBackend.concatenation(of: files, name: "layers", access: .readOnly)
     #expect(backend.size == 4096 + 4096 + 8192)
     let disk = try BlockFixture(backend)
     let zeros = { [UInt8](repeating: 0, count: $0) }
-    let expected: [UInt8] = pattern(5000)[100..<4100] + zeros(96) + pattern(9000, seed: 7)[1..<4097] + pattern(9000, seed: 7)[..<4097] + zeros(4095)
+    let expected: [UInt8] = blockPattern(5000)[100..<4100] + zeros(96) + blockPattern(9000, seed: 7)[1..<4097] + blockPattern(9000, seed: 7)[..<4097] + zeros(4095)
     let (status, read) = try disk.request(Request.read, room: 16384)
     #expect(status == Answer.ok)
     #expect(read == expected)
@@ -115,21 +119,21 @@ func aTransferThatLeavesTheDiskIsAnError(sector: UInt64, count: Int) throws {
     let file = try ScratchFile(size: 128 << 10)
     let disk = try BlockFixture(file, length: 128 << 10)
     #expect(try disk.request(Request.read, sector: sector, room: count).status == Answer.ioError)
-    #expect(try disk.request(Request.write, sector: sector, data: pattern(count)).status == Answer.ioError)
+    #expect(try disk.request(Request.write, sector: sector, data: blockPattern(count)).status == Answer.ioError)
     #expect(try file.bytes.allSatisfy { $0 == 0 })
     #expect(disk.hostFailure == nil)
 }
 
 @Test func aReadOnlyDiskStaysAsItIs() throws {
-    let file = try ScratchFile(pattern(4096))
+    let file = try ScratchFile(blockPattern(4096))
     let disk = try BlockFixture(file, length: 4096, readOnly: true)
     #expect(disk.driver.offeredFeatures & (1 << 5) != 0)
     #expect(disk.driver.offeredFeatures & (1 << 9 | 1 << 13 | 1 << 14) == 0)
-    #expect(try disk.request(Request.write, data: pattern(512, seed: 3)).status == Answer.ioError)
+    #expect(try disk.request(Request.write, data: blockPattern(512, seed: 3)).status == Answer.ioError)
     #expect(try disk.range(Request.discard, sector: 0, count: 8) == Answer.ioError)
     #expect(try disk.range(Request.writeZeroes, sector: 0, count: 8) == Answer.ioError)
     #expect(try disk.request(Request.flush).status == Answer.ok)
-    #expect(try file.bytes == pattern(4096))
+    #expect(try file.bytes == blockPattern(4096))
 }
 
 // MARK: Everything else
@@ -159,11 +163,11 @@ func aTransferThatLeavesTheDiskIsAnError(sector: UInt64, count: Int) throws {
 
 @Test(arguments: [Request.discard, Request.writeZeroes], [0, 1] as [UInt32]) func rangesReadAsZeros(type: UInt32, flags: UInt32) throws {
     if type == Request.discard && flags == 1 { return }
-    let file = try ScratchFile(pattern(65536))
+    let file = try ScratchFile(blockPattern(65536))
     let disk = try BlockFixture(file, length: 65536)
     #expect(try disk.range(type, sector: 8, count: 16, flags: flags) == Answer.ok)
     let zeros = [UInt8](repeating: 0, count: 8192)
-    let whole = pattern(65536)
+    let whole = blockPattern(65536)
     #expect(try file.bytes == Array(whole[..<4096]) + zeros + Array(whole[12288...]))
 }
 
@@ -175,15 +179,15 @@ func aTransferThatLeavesTheDiskIsAnError(sector: UInt64, count: Int) throws {
         (Request.writeZeroes, 0, 8, 2, Answer.unsupported), (Request.writeZeroes, 120, 9, 1, Answer.ioError),
     ] as [(UInt32, UInt64, UInt32, UInt32, UInt8)])
 func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32, flags: UInt32, expected: UInt8) throws {
-    let file = try ScratchFile(pattern(65536))
+    let file = try ScratchFile(blockPattern(65536))
     let disk = try BlockFixture(file, length: 65536)
     #expect(try disk.range(type, sector: sector, count: count, flags: flags) == expected)
-    #expect(try file.bytes == pattern(65536))
+    #expect(try file.bytes == blockPattern(65536))
 }
 
 /// 32 requests are one turn of the device; the driver asks for an interrupt at the first.
 @Test(arguments: [(1, 1), (31, 1), (64, 2), (85, 3)]) func oneTurnAnswersManyRequests(count: Int, turns: Int) throws {
-    let file = try ScratchFile(pattern(65536))
+    let file = try ScratchFile(blockPattern(65536))
     let disk = try BlockFixture(file, length: 65536, readOnly: true)
     let driver = disk.driver
     let header = driver.allocate(16)
@@ -201,7 +205,7 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
 // MARK: A host that fails
 
 @Test func aFileThatBecameShorterIsReported() throws {
-    let file = try ScratchFile(pattern(8192))
+    let file = try ScratchFile(blockPattern(8192))
     let disk = try BlockFixture(file, length: 8192, readOnly: true)
     ftruncate(file.raw, 4096)
     #expect(try disk.request(Request.read, room: 8192).status == Answer.ioError)
@@ -211,8 +215,8 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
 @Test func aFullHostDiskIsReportedOnceWithItsReason() throws {
     let full = ScratchFile(owning: try OwnedDescriptor.open("/dev/full", O_RDWR))
     let disk = try BlockFixture(full, length: 8192)
-    #expect(try disk.request(Request.write, sector: 1, data: pattern(512)).status == Answer.ioError)
-    #expect(try disk.request(Request.write, sector: 2, data: pattern(512)).status == Answer.ioError)
+    #expect(try disk.request(Request.write, sector: 1, data: blockPattern(512)).status == Answer.ioError)
+    #expect(try disk.request(Request.write, sector: 2, data: blockPattern(512)).status == Answer.ioError)
     #expect(disk.hostFailure?.errno == ENOSPC)
     #expect(disk.hostFailure?.description == "disk scratch: write at byte 512: No space left on device")
     #expect(disk.metrics.hostErrors == 2)
@@ -220,19 +224,28 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
 
 @Test func backendsThatAreNoDisksAreRefused() throws {
     let file = try ScratchFile(size: 8192)
-    let extent = { (offset: UInt64, length: UInt64) in BlockExtent(descriptor: file.raw, offset: offset, length: length) }
-    #expect(throws: VirtioDevicesError.emptyDisk(name: "d")) { try BlockBackend(extents: [], name: "d", readOnly: true) }
-    #expect(throws: VirtioDevicesError.emptyDisk(name: "d")) { try BlockBackend(extents: [extent(0, 0)], name: "d", readOnly: true) }
-    #expect(throws: VirtioDevicesError.diskTooLarge(name: "d")) { try BlockBackend(extents: [extent(1, .max)], name: "d", readOnly: true) }
-    #expect(throws: VirtioDevicesError.diskTooLarge(name: "d")) {
-        try BlockBackend(extents: [extent(0, 1 << 62), extent(0, 1 << 62)], name: "d", readOnly: true)
+    let disk = { (extents: [(UInt64, UInt64)], access: BlockAccess) throws(VirtioDevicesError) in
+        try BlockBackend.concatenation(of: extents.map { (file.raw, $0.0, $0.1) }, name: "d", access: access)
     }
-    #expect(throws: VirtioDevicesError.writableDisk(name: "d")) { try BlockBackend(extents: [extent(0, 700)], name: "d", readOnly: false) }
-    #expect(throws: VirtioDevicesError.writableDisk(name: "d")) {
-        try BlockBackend(extents: [extent(0, 512), extent(512, 512)], name: "d", readOnly: false)
-    }
+    #expect(throws: VirtioDevicesError.emptyDisk(name: "d")) { try disk([], .readOnly) }
+    #expect(throws: VirtioDevicesError.emptyDisk(name: "d")) { try disk([(0, 0)], .readOnly) }
+    #expect(throws: VirtioDevicesError.diskTooLarge(name: "d")) { try disk([(1, .max)], .readOnly) }
+    #expect(throws: VirtioDevicesError.diskTooLarge(name: "d")) { try disk([(0, 1 << 62), (0, 1 << 62)], .readOnly) }
+    #expect(throws: VirtioDevicesError.writableDisk(name: "d")) { try disk([(0, 700)], .inPlace) }
+    #expect(throws: VirtioDevicesError.writableDisk(name: "d")) { try disk([(0, 512), (512, 512)], .ephemeral) }
     #expect(throws: VirtioDevicesError.serialTooLong("123456789012345678901")) {
-        try Block(BlockBackend(extents: [extent(0, 512)], name: "d", readOnly: false), serial: "123456789012345678901")
+        try Block(try disk([(0, 512)], .inPlace), serial: "123456789012345678901")
+    }
+}
+
+@Test(
+    arguments: [
+        [(0, 0, 4096), (0, 0, 4096)], [(4096, 0, 4096), (0, 0, 4096)], [(1, 0, 4096)], [(0, 0, 4097), (4096, 0, 1)], [(8192, 0, 4097)], [(12288, 0, 1)],
+    ] as [[(UInt64, UInt64, UInt64)]])
+func extentsLieApartFromEachOtherOnTheDisk(extents: [(position: UInt64, offset: UInt64, length: UInt64)]) {
+    let extents = extents.map { BlockExtent(position: $0.position, descriptor: 0, offset: $0.offset, length: $0.length) }
+    #expect(throws: VirtioDevicesError.overlappingExtents(name: "d")) {
+        try BlockBackend(extents: extents, size: 12288, name: "d", access: .readOnly)
     }
 }
 
@@ -251,7 +264,7 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
 }
 
 @Test func aBufferThatIsNoRAMFailsItsRequestAlone() throws {
-    let file = try ScratchFile(pattern(4096))
+    let file = try ScratchFile(blockPattern(4096))
     let disk = try BlockFixture(file, length: 4096)
     let driver = disk.driver
     let header = driver.allocate(16)
@@ -267,7 +280,7 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
 }
 
 @Test func theHeaderMayBeInPieces() throws {
-    let file = try ScratchFile(pattern(4096))
+    let file = try ScratchFile(blockPattern(4096))
     let disk = try BlockFixture(file, length: 4096)
     let driver = disk.driver
     let header = driver.allocate(16)
@@ -277,5 +290,5 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
     try driver.queues[0].add(readable: pieces, writable: [(output, 200), (GuestAddress(output.value + 200), 313)])
     try driver.queues[0].publish()
     try driver.settle()
-    #expect(try driver.memory.read(513, at: output) == Array(pattern(4096)[512..<1024]) + [Answer.ok])
+    #expect(try driver.memory.read(513, at: output) == Array(blockPattern(4096)[512..<1024]) + [Answer.ok])
 }

@@ -54,8 +54,7 @@ private final class Disturber: Sendable {
 
 @Test(arguments: ["block", "vsock"]) func virtualProcessorsMayRace(device: String) throws {
     let file = try ScratchFile(size: 1 << 20)
-    let extent = BlockExtent(descriptor: file.raw, offset: 0, length: 1 << 20)
-    let backend = try BlockBackend(extents: [extent], name: "raced", readOnly: false)
+    let backend = try BlockBackend.concatenation(of: [(file.raw, 0, 1 << 20)], name: "raced", access: .inPlace)
     let driver = device == "block" ? try MockDriver(try Block(backend, serial: "")) : try MockDriver(try Vsock(host: VsockHost()))
     let disturbers = try FuzzBudget.seeds.map { try Disturber(driver, seed: $0) }
     let clock = ContinuousClock()

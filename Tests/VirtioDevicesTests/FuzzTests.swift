@@ -21,8 +21,7 @@ private func victim(_ kind: Kind) throws -> Victim {
     switch kind {
     case .block, .readOnlyBlock:
         let file = try ScratchFile(size: 1 << 20)
-        let extent = BlockExtent(descriptor: file.raw, offset: 0, length: 1 << 20)
-        let backend = try BlockBackend(extents: [extent], name: "victim", readOnly: kind == .readOnlyBlock)
+        let backend = try BlockBackend.concatenation(of: [(file.raw, 0, 1 << 20)], name: "victim", access: kind == .block ? .inPlace : .readOnly)
         return Victim(driver: try MockDriver(try Block(backend, serial: "victim"))) { driver in
             withExtendedLifetime(file) {}
             let buffer = driver.allocate(1024)

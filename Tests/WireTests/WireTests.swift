@@ -15,22 +15,24 @@ private let process: ProcessSpec = {
 
 private let container: ContainerSpec = {
     var spec = ContainerSpec(
-        container: 1, hostname: "host",
-        layers: [LayerSource(offset: 4096, length: 17, compression: .zstd, digest: Array(repeating: 7, count: 32), diffID: [])],
-        layerDevice: 0, storage: .disk(index: 1), readOnlyRoot: true)
+        container: 1, hostname: "host", image: 0, storage: .disk(index: 1), readOnlyRoot: true)
     spec.mounts = [MountSpec(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["size=64k", "nosuid"])]
     spec.files = [InjectedFile(path: "/etc/hosts", mode: 0o644, contents: Array("127.0.0.1 localhost\n".utf8))]
     spec.maskedPaths = ["/proc/kcore"]
     return spec
 }()
 
+private let layer = LayerSpec(
+    name: "layer 1 of 2", device: 1, range: (4096, 17), compression: .zstd, diffID: Array(repeating: 7, count: 32), disk: (device: 0, isEmpty: true))
+
 private let hostMessages: [HostMessage] = [
+    .unpackLayer(layer),
     .createContainer(container), .startProcess(process), .signal(process: 2, number: 15),
     .resize(process: 2, size: WindowSize(rows: 50, columns: 132)), .shutDown,
 ]
 
 private let agentMessages: [AgentMessage] = [
-    .hello(version: 1), .containerReady(container: 1), .processStarted(process: 2, pid: 77),
+    .hello(version: 1), .layerUnpacked, .containerReady(container: 1), .processStarted(process: 2, pid: 77),
     .processExited(process: 2, status: .signalled(9)), .failed(kind: .notFound, text: "no such command"),
 ]
 
@@ -76,15 +78,58 @@ private let agentMessages: [AgentMessage] = [
     #expect(throws: WireError.embeddedNUL) { try Text(wireBytes: [2, 0, 0, 0, 65, 0]) }
 }
 
-@Test func launchConfigurationSurvivesTheWire() throws {
-    let disk = Disk(
-        extents: [Extent(descriptor: 5, offset: 512, length: 1 << 20)], readOnly: true, ephemeral: false, serial: "layers", name: "a.tar")
+private let machine: MachineConfiguration = {
+    let extent = Extent(descriptor: 5, offset: 512, length: 1 << 20)
+    let disks = [
+        Disk(.extents([extent]), access: .readOnly, serial: "layers", name: "a.tar"),
+        Disk(.mapped(blocks: 77, runs: extent, files: [6, 7]), access: .copyOnWrite([8, 9]), serial: "image", name: "b"),
+        Disk(.extents([extent]), access: .ephemeral, serial: "scratch", name: "c"),
+    ]
     var machine = MachineConfiguration(
-        memory: 512 << 20, cpus: 2, kernel: Extent(descriptor: 3, offset: 0, length: 99), initrd: nil, disks: [disk])
+        memory: 512 << 20, cpus: 2, kernel: Extent(descriptor: 3, offset: 0, length: 99), initrd: nil, disks: disks)
     machine.commandLine = "quiet"
-    let supervisor = SupervisorConfiguration(
-        frames: hostMessages.flatMap(\.frame.bytes), process: 2, inputPort: 0, outputPort: 1025, errorPort: 1026, terminal: false)
-    var configuration = LaunchConfiguration(machine: machine, supervisor: supervisor, launched: 12345)
+    return machine
+}()
+
+private let tasks: [MachineTask] = [
+    .container(
+        SupervisorConfiguration(
+            frames: hostMessages.flatMap(\.frame.bytes), process: 2, inputPort: 0, outputPort: 1025, errorPort: 1026, terminal: false)),
+    .unpacking(UnpackingConfiguration(steps: [.init(frame: [1, 2], map: 5), .init(frame: [], map: nil)], lifeline: 4)),
+]
+
+@Test(arguments: tasks) func launchConfigurationSurvivesTheWire(task: MachineTask) throws {
+    var configuration = LaunchConfiguration(machine: machine, task: task, launched: 12345)
     configuration.timeline = 9
     #expect(try LaunchConfiguration(wireBytes: configuration.wireBytes) == configuration)
+}
+
+@Test(arguments: tasks) func everyTruncatedLaunchConfigurationIsRefused(task: MachineTask) {
+    let bytes = LaunchConfiguration(machine: machine, task: task, launched: 12345).wireBytes
+    for length in 0..<bytes.count { #expect(throws: WireError.self) { try LaunchConfiguration(wireBytes: Array(bytes[..<length])) } }
+}
+
+// MARK: Disk maps
+
+private let runs = [DiskRun(block: 0, count: 2, file: 1, fileBlock: 5), DiskRun(block: 9, count: 1, file: 0, fileBlock: 0)]
+
+@Test func diskMapsAreReadAsTheyWereWritten() {
+    #expect(DiskMap.encode(runs).count == 32)
+    #expect(DiskMap.decode(DiskMap.encode(runs), blocks: 10, fileBlocks: [1, 7]) == runs)
+    #expect(DiskMap.decode([], blocks: 1, fileBlocks: []) == [])
+}
+
+@Test(
+    arguments: [
+        ([DiskRun(block: 9, count: 2, file: 0, fileBlock: 0)], "leaves the disk"), ([DiskRun(block: 0, count: 0, file: 0, fileBlock: 0)], "is empty"),
+        ([DiskRun(block: 0, count: 1, file: 2, fileBlock: 0)], "is in no file"), ([DiskRun(block: 0, count: 2, file: 0, fileBlock: 6)], "leaves its file"),
+        ([DiskRun(block: .max, count: .max, file: 0, fileBlock: .max)], "wraps"), (Array(runs.reversed()), "is out of order"),
+        ([DiskRun(block: 0, count: 2, file: 0, fileBlock: 0), DiskRun(block: 1, count: 1, file: 0, fileBlock: 0)], "overlaps"),
+    ])
+func aRunThatLiesIsRefused(runs: [DiskRun], how: String) {
+    #expect(DiskMap.decode(DiskMap.encode(runs), blocks: 10, fileBlocks: [7, 7]) == nil)
+}
+
+@Test func aCutMapIsRefused() {
+    #expect(DiskMap.decode(Array(DiskMap.encode(runs).dropLast()), blocks: 10, fileBlocks: [7, 7]) == nil)
 }

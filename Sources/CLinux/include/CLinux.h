@@ -83,6 +83,8 @@ static inline void clinux_compiler_barrier(void) { __asm__ volatile("" ::: "memo
 
 // MARK: Calls that glibc declares for _GNU_SOURCE only, and socket calls that must neither block nor raise SIGPIPE
 
+static inline int clinux_pipe(int ends[2]) { return (int)syscall(SYS_pipe2, ends, O_CLOEXEC); }
+
 static inline int clinux_fallocate(int fd, int mode, off_t offset, off_t length) {
     return (int)syscall(SYS_fallocate, fd, mode, offset, length);
 }

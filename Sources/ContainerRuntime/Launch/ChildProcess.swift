@@ -6,14 +6,14 @@ import LinuxSystem
 struct ChildProcess {
     let pid: pid_t
 
-    /// Starts `program` with `descriptor` as its descriptor `number`; standard input, output and error are inherited unless `number` is one of them.
-    init(_ program: String, _ arguments: [String], descriptor: Int32, as number: Int32) throws(SystemError) {
+    /// Starts `program` with `descriptor`, if one is given, as its descriptor `number`; all others that aren't close-on-exec are inherited.
+    init(_ program: String, _ arguments: [String], descriptor: Int32? = nil, as number: Int32 = -1) throws(SystemError) {
         // SAFETY: the actions are initialised before and destroyed after use; the argument vectors' strings are freed after the call that reads them.
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         // dup2 onto itself clears close-on-exec here, as POSIX wants it.
-        unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, number)
+        if let descriptor { unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, number) }
         var pid: pid_t = 0
         let code = unsafe CStringVector(arguments.map { Array($0.utf8) }).use { argv in
             unsafe CStringVector([Array("PATH=/usr/sbin:/usr/bin:/sbin:/bin".utf8)]).use { envp in

@@ -1,6 +1,7 @@
 // Where Swiftlet's own files are: PREFIX/bin/swiftlet, PREFIX/bin/swiftlet-vmm, PREFIX/share/swiftlet/….
 import CLinux
 import Glibc
+import Images
 import LinuxSystem
 
 public struct Installation: Equatable, Sendable {
@@ -31,10 +32,31 @@ public struct Installation: Equatable, Sendable {
         } catch { throw .system(what: "Swiftlet cannot find its own files (is /proc mounted?)", error) }
     }
 
+    /// Opens a file of the installation; `what` names it in errors.
+    func open(_ what: String, _ path: String) throws(ContainerError) -> OpenFile {
+        try OpenFile.open(what, path, remedy: "install Swiftlet again")
+    }
+
     public var vmm: String { programs + "/swiftlet-vmm" }
     public var registryClient: String { programs + "/swiftlet-registry" }
     public var kernel: String { data + "/vmlinux" }
     public var initrd: String { data + "/initrd" }
+    /// The empty file system that images are unpacked onto.
+    var diskTemplate: String { data + "/disk.template" }
     /// The empty file system of scratch disks.
     public var scratchTemplate: String { data + "/scratch.template" }
+}
+
+extension OpenFile {
+    /// Opens a regular file; `what` names it in errors, `remedy` says what to do.
+    static func open(_ what: String, _ path: String, remedy: String) throws(ContainerError) -> OpenFile {
+        do throws(SystemError) {
+            let descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK)
+            let status = try descriptor.status()
+            guard status.kind == .regular else {
+                throw SystemError(call: "open", subject: path, errno: status.kind == .directory ? EISDIR : EINVAL)
+            }
+            return OpenFile(owning: descriptor, size: status.size)
+        } catch { throw .file(what: what, error, remedy: remedy) }
+    }
 }

@@ -27,6 +27,11 @@ public struct Surroundings: Sendable {
         return environment.first { $0.bytes.starts(with: prefix) }.flatMap { Text(bytes: Array($0.bytes.dropFirst(prefix.count))) }
     }
 
+    /// The image store, made where there is none.
+    func openStore() throws(ContainerError) -> ContentStore {
+        do throws(StoreError) { return try ContentStore.open(storeDirectory(environment)) } catch { throw .store(error) }
+    }
+
     var scratchDirectory: String {
         let directory = variable("TMPDIR")?.string ?? ""
         return directory.isEmpty ? "/var/tmp" : directory
@@ -40,30 +45,32 @@ public enum Run {
         // First, so that two starts under one name don't both do the work.
         let name = try reserve(options.name)
         let installation = surroundings.installation
-        let kernel = try open(
+        let kernel = try OpenFile.open(
             "the kernel", options.kernel?.string ?? installation.kernel,
             remedy: options.kernel == nil ? "install Swiftlet again, or give --kernel FILE" : "check --kernel")
-        let initrd = try open(
+        let initrd = try OpenFile.open(
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
-        let image = try load(options.image)
+        let store = try surroundings.openStore()
+        let image = try load(options.image, from: store)
 
         let hostname = options.hostname ?? randomHostname()
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let scratch = try makeScratch(options, image, surroundings)
+        let disk = try Unpacking(image, store: try DiskStore(of: store), installation: installation).disk()
+        let scratch = try makeScratch(options, surroundings)
         let timeline = try openTimeline(options.timeline)
         let files = LaunchFiles(
             kernel: Extent(descriptor: kernel.descriptor.raw, offset: 0, length: kernel.size),
             initrd: Extent(descriptor: initrd.descriptor.raw, offset: 0, length: initrd.size),
             scratch: scratch.map { Extent(descriptor: $0.descriptor.raw, offset: 0, length: $0.size) },
             timeline: timeline?.descriptor.raw ?? (options.timeline == .summary ? STDERR_FILENO : nil))
-        var plan = LaunchPlan(options: options, process: process, layers: image.layers, hostname: hostname, files: files)
+        var plan = LaunchPlan(options: options, process: process, image: disk?.content, hostname: hostname, files: files)
         if options.terminal { plan.windowSize = currentWindowSize() }
         let configuration = try plan.configuration(launched: surroundings.launched)
 
-        let handed = [kernel, initrd] + image.layers.map(\.range.file) + [scratch, timeline, name].compactMap { $0 }
+        let handed = [kernel, initrd] + (disk?.openFiles ?? []) + [scratch, timeline, name].compactMap { $0 }
         try VMMProcess.replaceThisProcess(program: installation.vmm, configuration: configuration, handing: handed)
     }
 
@@ -72,21 +79,15 @@ public enum Run {
         return OpenFile(owning: try ContainerName.reserve(name))
     }
 
-    private static func load(_ text: Text) throws(ContainerError) -> Image {
+    private static func load(_ text: Text, from store: ContentStore) throws(ContainerError) -> Image {
+        let resolution: ImageResolution
         do throws(ImageError) {
-            return try ImageReference(text.bytes).load()
+            resolution = try ImageReference(text.bytes).load { () in store }
         } catch { throw .image(name: text.string, error) }
-    }
-
-    private static func open(_ what: String, _ path: String, remedy: String) throws(ContainerError) -> OpenFile {
-        do throws(SystemError) {
-            let descriptor = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK)
-            let status = try descriptor.status()
-            guard status.kind == .regular else {
-                throw SystemError(call: "open", subject: path, errno: status.kind == .directory ? EISDIR : EINVAL)
-            }
-            return OpenFile(owning: descriptor, size: status.size)
-        } catch { throw .file(what: what, error, remedy: remedy) }
+        switch resolution {
+        case .found(let image): return image
+        case .notStored(let name): throw .notStored(name)
+        }
     }
 
     private static func openTimeline(_ timeline: RunOptions.Timeline) throws(ContainerError) -> OpenFile? {
@@ -97,10 +98,9 @@ public enum Run {
     }
 
     private static func makeScratch(
-        _ options: RunOptions, _ image: Image, _ surroundings: Surroundings
+        _ options: RunOptions, _ surroundings: Surroundings
     ) throws(ContainerError) -> OpenFile? {
-        let plan = RootPlan(layersLength: image.layersLength, memory: options.memory, storageSize: options.storageSize)
-        guard case .scratchDisk(let size) = plan else { return nil }
+        guard let size = options.storageSize else { return nil }
         let directory = surroundings.scratchDirectory
         let disk = try ScratchDisk.make(size: size, template: surroundings.installation.scratchTemplate, directory: directory)
         do throws(SystemError) {

@@ -4,7 +4,7 @@ import Glibc
 import LinuxSystem
 
 enum ScratchDisk {
-    /// How the file system is made, by scripts/scratch-template too: nothing that a disk needs which outlives nobody.
+    /// How the file system is made, by scripts/disk-templates too: nothing that a disk needs which outlives nobody.
     static let makerOptions = [
         "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0", "-O",
         "^has_journal,^resize_inode,^metadata_csum,^64bit,uninit_bg,sparse_super2", "-E",
@@ -22,12 +22,7 @@ enum ScratchDisk {
             do throws(SystemError) { try truncate(file.raw, to: rounded) } catch { throw .noScratchSpace(directory: directory, error) }
             try makeFileSystem(on: file.raw)
         } else {
-            let bytes: [UInt8]
-            do throws(SystemError) {
-                let source = try OwnedDescriptor.open(template, O_RDONLY)
-                bytes = try readAll(source.raw, limit: ScratchTemplate.sizeLimit)
-            } catch { throw .file(what: "the scratch template", error, remedy: "install Swiftlet again") }
-            guard let template = ScratchTemplate(bytes) else { throw .damagedTemplate(path: template) }
+            let template = try ScratchTemplate(path: template)
             do throws(SystemError) {
                 try truncate(file.raw, to: template.size)
                 for record in template.records { try writeAt(file.raw, offset: record.offset, record.bytes) }
@@ -94,6 +89,16 @@ struct ScratchTemplate: Equatable {
     /// In bytes.
     let size: UInt64
     let records: [Record]
+
+    init(path: String) throws(ContainerError) {
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            let file = try OwnedDescriptor.open(path, O_RDONLY)
+            bytes = try readAll(file.raw, limit: ScratchTemplate.sizeLimit)
+        } catch { throw .file(what: "the disk template", error, remedy: "install Swiftlet again") }
+        guard let template = ScratchTemplate(bytes) else { throw .damagedTemplate(path: path) }
+        self = template
+    }
 
     /// Nil where `bytes` is no template.
     init?(_ bytes: [UInt8]) {

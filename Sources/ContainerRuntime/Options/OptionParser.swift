@@ -43,6 +43,8 @@ struct OptionParser<Key: Equatable & Sendable> {
     /// For the hint in errors.
     let command: String
     let definitions: [OptionDefinition<Key>]
+    /// Options may stand behind operands too.
+    var isInterspersed = false
 
     private static var dash: UInt8 { UInt8(ascii: "-") }
 
@@ -54,8 +56,14 @@ struct OptionParser<Key: Equatable & Sendable> {
 
     func parse(_ arguments: [Text]) throws(ContainerError) -> (options: [ParsedOption<Key>], operands: [Text]) {
         var progress = Progress(arguments: arguments[...])
-        // A dash alone is an operand, as everywhere.
-        while let bytes = progress.arguments.first?.bytes, bytes.count > 1, bytes[0] == Self.dash {
+        var operands: [Text] = []
+        while let bytes = progress.arguments.first?.bytes {
+            // A dash alone is an operand, as everywhere.
+            guard bytes.count > 1, bytes[0] == Self.dash else {
+                guard isInterspersed else { break }
+                operands.append(progress.arguments.removeFirst())
+                continue
+            }
             progress.arguments.removeFirst()
             if bytes == [Self.dash, Self.dash] { break }
             if bytes[1] == Self.dash {
@@ -64,7 +72,7 @@ struct OptionParser<Key: Equatable & Sendable> {
                 try parseShort(bytes[1...], &progress)
             }
         }
-        return (progress.options, Array(progress.arguments))
+        return (progress.options, operands + progress.arguments)
     }
 
     private func parseLong(_ body: ArraySlice<UInt8>, _ progress: inout Progress) throws(ContainerError) {

@@ -36,7 +36,7 @@ public struct PullOptions: Equatable, Sendable {
         /etc/containers/certs.d/HOST[:PORT], /etc/docker/certs.d and ~/.config/containers/certs.d. A registry on
         loopback may speak plain HTTP.
 
-        The exit status is 0; 1 if the image cannot be had; 125 if the command line is wrong.
+        The exit status is 0; 1 if the image cannot be had; 125 if an option is wrong.
 
         """
     }
@@ -56,7 +56,7 @@ public struct PullOptions: Equatable, Sendable {
         guard rest.isEmpty else { throw parser.usage("one image at a time: \"\(rest[0].string)\" is too many") }
 
         let name: ImageName
-        do throws(OCIError) { name = try ImageName(first.string) } catch { throw parser.usage(error.description) }
+        do throws(OCIError) { name = try ImageName(first.string) } catch { throw .imageName(error) }
         var options = PullOptions(name: name)
         for option in parsed {
             switch option.key {

@@ -8,6 +8,7 @@
 //   index.lock               held exclusively while index.json is replaced
 //
 // A file appears under its last name by rename(2), after fsync(2): a process that is killed at any instant leaves a valid store.
+import CLinux
 import Glibc
 import LinuxSystem
 public import OCI
@@ -58,6 +59,9 @@ public final class ContentStore: Sendable {
     }
 
     // MARK: Blobs
+
+    static let blobDirectory = ["blobs", "sha256"]
+    static let partialDirectory = ["ingest"]
 
     /// Where a blob is or will be, from the store's directory.
     static func blobPath(_ digest: Digest) -> String { "blobs/sha256/" + digest.hexadecimal }
@@ -157,6 +161,23 @@ public final class ContentStore: Sendable {
 
     /// The directory of blobs on their way in.
     func partials() throws(SystemError) -> OwnedDescriptor { try root.open(child: "ingest", O_RDONLY | O_DIRECTORY) }
+
+    /// A file without a name on the store's disk, for what doesn't stay.
+    func unnamedFile() throws(StoreError) -> OwnedDescriptor {
+        do throws(SystemError) {
+            let directory = try partials()
+            do throws(SystemError) {
+                return try directory.open(child: ".", O_RDWR | CLINUX_O_TMPFILE, mode: 0o600)
+            } catch {
+                // Not every file system knows O_TMPFILE. Then the name lives for a moment only.
+                guard error.errno == EOPNOTSUPP || error.errno == EISDIR else { throw error }
+                let name = "unnamed-\(getpid())"
+                let file = try directory.open(child: name, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+                try directory.remove(child: name)
+                return file
+            }
+        } catch { throw failure(error, "ingest") }
+    }
 
     /// Gives a complete file of `ingest` its last name.
     func publish(_ digest: Digest) throws(SystemError) {

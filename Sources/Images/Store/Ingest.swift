@@ -73,6 +73,20 @@ public final class Ingest {
         if let failure { throw failure }
     }
 
+    /// Writes `length` bytes of an open file from `offset` on.
+    func append(contentsOf file: Int32, offset: UInt64, length: UInt64) throws(StoreError) {
+        var position: UInt64 = 0
+        while position < length {
+            let bytes: [UInt8]
+            do throws(SystemError) {
+                bytes = try readAt(file, offset: offset + position, count: Int(min(length - position, UInt64(Self.chunkLength))))
+            } catch { throw .source(error) }
+            if bytes.isEmpty { return }
+            try append(bytes.span)
+            position += UInt64(bytes.count)
+        }
+    }
+
     /// Begins at 0 again.
     public func restart() throws(StoreError) {
         do throws(SystemError) { try file.truncate(to: 0) } catch { throw failure(error) }

@@ -24,10 +24,13 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
     case unknownMediaType(what: String, mediaType: String)
     case nestedTooDeep
     case noManifest
+    /// An image whose documents are missing or damaged: what it needs is not known.
+    case unreadable(image: String, reason: String)
     /// Another process or thread is writing this blob, and the caller didn't want to wait.
     case busy(Digest)
 
     // What a source does wrong while its blob is written.
+    case source(SystemError)
     case tooLong(Digest, size: UInt64)
     case incomplete(Digest, received: UInt64, size: UInt64)
     case wrongDigest(expected: Digest, found: Digest)
@@ -52,7 +55,10 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
             "\(what) has the unknown media type \"\(mediaType.prefix(100))\": only OCI and Docker container images can be used"
         case .nestedTooDeep: "its indexes are nested too deeply"
         case .noManifest: "its index lists no image that is in the store: get the image again"
+        case .unreadable(let image, let reason):
+            "the image \(image) is damaged: \(reason), or remove it with 'swiftlet rmi \(image)'"
         case .busy(let digest): "another swiftlet is storing \(digest): try again when that has ended"
+        case .source(let error): "what should be stored cannot be read: \(error.reason)"
         case .tooLong(let digest, let size): "\(digest) has more than the \(size) bytes that it should have"
         case .incomplete(let digest, let received, let size): "\(digest) ends after \(received) of \(size) bytes"
         case .wrongDigest(let expected, let found): "what should be \(expected) is \(found): it is corrupt, get it again"

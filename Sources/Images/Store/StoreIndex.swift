@@ -73,7 +73,7 @@ extension ContentStore {
     }
 
     /// Takes entries out of the index; returns them. Their content stays until it is collected.
-    func forget(_ condition: (StoredImage) -> Bool) throws(StoreError) -> [StoredImage] {
+    public func forget(_ condition: (StoredImage) -> Bool) throws(StoreError) -> [StoredImage] {
         var forgotten: [StoredImage] = []
         try updateIndex { images in
             forgotten = images.filter(condition)

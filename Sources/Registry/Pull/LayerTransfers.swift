@@ -10,7 +10,7 @@ public struct PullSettings: Sendable {
     public let environment: [String: String]
     /// In seconds: a transfer that brings next to nothing for so long is broken off and tried again.
     public let stallSeconds: Int
-    /// How many layers are transferred at once: docs/adr/0010 has the measurement.
+    /// How many layers are transferred at once: docs/adr/0012 has the measurement.
     public let parallelTransfers: Int
 
     public init(environment: [String: String], stallSeconds: Int = 30, parallelTransfers: Int = 4) {

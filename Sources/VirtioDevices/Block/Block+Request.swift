@@ -67,7 +67,7 @@ extension Block {
     /// The device's byte position of a transfer, if all of it is on the disk.
     private func position(_ sector: UInt64, count: UInt64) -> UInt64? {
         let (start, wraps) = sector.multipliedReportingOverflow(by: Block.sectorSize)
-        guard !wraps, start <= backend.size, count <= backend.size - start else { return nil }
+        guard !wraps, start <= storage.size, count <= storage.size - start else { return nil }
         return start
     }
 
@@ -79,7 +79,7 @@ extension Block {
             return .ioError
         }
         while writer.remaining > 0 {
-            switch backend.piece(at: position, atMost: writer.remaining) {
+            switch storage.piece(at: position, atMost: writer.remaining) {
             case .zeros(let length):
                 do throws(VirtioError) { try writer.zero(length) } catch { return refuse(error) }
                 position += length
@@ -98,11 +98,12 @@ extension Block {
 
     private func write(_ sector: UInt64, from reader: inout ChainReader) throws(VirtioError) -> BlockStatus {
         let count = reader.remaining
-        guard !backend.readOnly, count <= Block.transferLimit, count.isMultiple(of: Block.sectorSize),
-            var position = position(sector, count: count)
+        guard !storage.readOnly, count <= Block.transferLimit, count.isMultiple(of: storage.blockSize),
+            var position = position(sector, count: count), position.isMultiple(of: storage.blockSize)
         else { return .ioError }
         while reader.remaining > 0 {
-            guard case .file(let descriptor, let offset, let length) = backend.piece(at: position, atMost: reader.remaining) else {
+            guard case .file(let descriptor, let offset, let length) = storage.place(forWriting: position, atMost: reader.remaining) else {
+                record(.write, position, ENOSPC)
                 return .ioError
             }
             let result: Transfer
@@ -139,7 +140,7 @@ extension Block {
     func record(_ operation: BlockHostFailure.Operation, _ position: UInt64, _ code: Int32) {
         metrics.hostErrors += 1
         if hostFailure == nil {
-            hostFailure = BlockHostFailure(disk: backend.name, operation: operation, position: position, errno: code)
+            hostFailure = BlockHostFailure(disk: storage.name, operation: operation, position: position, errno: code)
         }
     }
 
@@ -147,8 +148,9 @@ extension Block {
 
     private func flush() -> BlockStatus {
         metrics.flushes += 1
-        if backend.readOnly || backend.ephemeral { return .ok }
-        guard case .file(let descriptor, _, _) = backend.piece(at: 0, atMost: 1) else { return .ok }
+        guard case .fixed(let backend) = storage, backend.access == .inPlace,
+            case .file(let descriptor, _, _) = backend.piece(at: 0, atMost: 1)
+        else { return .ok }
         if fdatasync(descriptor) == 0 { return .ok }
         record(.flush, 0, clinux_errno())
         return .ioError
@@ -157,7 +159,8 @@ extension Block {
     private func ranges(_ type: UInt32, _ reader: inout ChainReader) throws(VirtioError) -> BlockStatus {
         let size = UInt64(MemoryLayout<RangeSegment>.size)
         let limit = type == RequestType.discard ? UInt64(Block.discardSegments) : 1
-        guard !backend.readOnly else { return .ioError }
+        if storage.readOnly { return .ioError }
+        guard case .fixed = storage else { return .unsupported }
         guard reader.remaining >= size, reader.remaining.isMultiple(of: size), reader.remaining <= limit * size else { return .ioError }
         var segment = RangeSegment()
         while try reader.read(into: &segment) {
@@ -185,7 +188,7 @@ extension Block {
     private func file(_ segment: RangeSegment) -> FileRange? {
         let count = UInt64(segment.sectors) * Block.sectorSize
         guard count > 0, let start = position(segment.sector, count: count),
-            case .file(let descriptor, let offset, count) = backend.piece(at: start, atMost: count)
+            case .file(let descriptor, let offset, count) = storage.piece(at: start, atMost: count)
         else { return nil }
         return FileRange(descriptor: descriptor, offset: offset, count: count, position: start)
     }

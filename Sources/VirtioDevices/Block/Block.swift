@@ -29,7 +29,7 @@ public final class Block: VirtioDevice {
         static let writeZeroes: UInt64 = 1 << 14
     }
 
-    let backend: BlockBackend
+    let storage: BlockStorage
     let serial: [UInt8]
     private let configuration: ConfigurationSpace
     private var queue: SplitQueue?
@@ -39,36 +39,56 @@ public final class Block: VirtioDevice {
     public internal(set) var hostFailure: BlockHostFailure?
 
     /// A disk whose driver sees `serial` (at most 20 bytes) as its id.
-    public init(_ backend: BlockBackend, serial: String) throws(VirtioDevicesError) {
+    public convenience init(_ backend: BlockBackend, serial: String) throws(VirtioDevicesError) {
+        try self.init(.fixed(backend), serial: serial)
+    }
+
+    /// A disk whose changes are kept apart.
+    public convenience init(_ disk: CopyOnWrite, serial: String) throws(VirtioDevicesError) {
+        try self.init(.copying(disk), serial: serial)
+    }
+
+    private init(_ storage: BlockStorage, serial: String) throws(VirtioDevicesError) {
         guard serial.utf8.count <= 20 else { throw .serialTooLong(serial) }
-        self.backend = backend
+        self.storage = storage
         self.serial = Array(serial.utf8)
-        configuration = Block.configuration(of: backend)
+        configuration = Block.configuration(of: storage)
+    }
+
+    /// Ends a stage of a disk whose changes are kept apart, and describes the disk as it is; see `CopyOnWrite.seal`. Nil where the host failed before,
+    /// where there are more than `limit` extents, and for other disks.
+    public func seal(limit: Int) -> [BlockExtent]? {
+        guard case .copying(let disk) = storage, hostFailure == nil else { return nil }
+        return disk.seal(limit: limit)
     }
 
     public var traits: DeviceTraits {
         var features = Feature.sizeMax | Feature.segMax | Feature.blockSize | Feature.topology
-        if backend.readOnly {
-            features |= Feature.readOnly
-        } else {
-            features |= Feature.discard | Feature.writeZeroes
+        switch storage {
+        case .fixed(let backend):
+            switch backend.access {
+            case .readOnly: features |= Feature.readOnly
+            case .inPlace: features |= Feature.discard | Feature.writeZeroes | Feature.flush
             // A driver that sees no FLUSH takes the disk for write-through and doesn't ask: fewer exits.
-            if !backend.ephemeral { features |= Feature.flush }
+            case .ephemeral: features |= Feature.discard | Feature.writeZeroes
+            }
+        // What becomes of the changes is decided outside, when the stage has been sealed.
+        case .copying: break
         }
         return DeviceTraits(id: 2, features: features, queueSizes: [Block.queueSize])
     }
 
     /// `struct virtio_blk_config`, §5.2.4.
-    private static func configuration(of backend: BlockBackend) -> ConfigurationSpace {
+    private static func configuration(of storage: BlockStorage) -> ConfigurationSpace {
         var space = ConfigurationSpace()
-        space.append(backend.size / sectorSize)
+        space.append(storage.size / sectorSize)
         space.append(sizeMax)
         space.append(segMax)
         space.append(UInt32(0))  // geometry
-        space.append(UInt32(sectorSize))  // blk_size
-        space.append(UInt8(3))  // physical_block_exp: 4096 bytes
+        space.append(UInt32(storage.blockSize))  // blk_size
+        space.append(UInt8((4096 / storage.blockSize).trailingZeroBitCount))  // physical_block_exp: 4096 bytes
         space.append(UInt8(0))  // alignment_offset
-        space.append(UInt16(8))  // min_io_size
+        space.append(UInt16(4096 / storage.blockSize))  // min_io_size
         space.append(UInt32(0))  // opt_io_size
         space.append(UInt16(0))  // writeback, unused
         space.append(UInt16(1))  // num_queues

@@ -33,7 +33,7 @@ final class Agent {
     private enum Source {
         case control
         case childSignal
-        case unpacking(Container)
+        case unpacking(LayerWork)
         case starting(ContainerProcess)
         case stream(Endpoint)
     }
@@ -46,6 +46,7 @@ final class Agent {
     private var sources: [Source?] = []
     private var containers: [Container] = []
     private var processes: [ContainerProcess] = []
+    private var layerWork: LayerWork?
     private var isPrepared = false
 
     init(control: consuming OwnedDescriptor, timeline: Int32) throws(SystemError) {
@@ -101,7 +102,7 @@ final class Agent {
         switch source {
         case .control: readControl()
         case .childSignal: reapChildren()
-        case .unpacking(let container): unpackingReported(container)
+        case .unpacking(let work): layerReported(work)
         case .starting(let process): startReported(process)
         case .stream(let endpoint): endpoint.note(event)
         }
@@ -118,6 +119,8 @@ final class Agent {
 
     private func handle(_ message: HostMessage) {
         switch message {
+        case .unpackLayer(let layer):
+            do { try unpack(layer) } catch { report(error) }
         case .createContainer(let spec):
             do { try create(spec) } catch { report(error) }
         case .startProcess(let spec):
@@ -136,62 +139,41 @@ final class Agent {
         }
     }
 
+    /// What every request but the first finds done.
+    private func prepare() throws(Failure) {
+        if isPrepared { return }
+        try RootFileSystem.prepareMachine()
+        isPrepared = true
+    }
+
+    // MARK: Layers
+
+    private func unpack(_ layer: LayerSpec) throws(Failure) {
+        if layerWork != nil { throw Failure(.agent, "a layer is being unpacked already") }
+        try prepare()
+        let work = try LayerWork.start(layer)
+        layerWork = work
+        do throws(SystemError) { try watch(work.report.raw, .unpacking(work)) } catch { throw Failure(.agent, "\(error)") }
+    }
+
+    private func layerReported(_ work: LayerWork) {
+        forget(work.report.raw) { if case .unpacking = $0 { true } else { false } }
+        layerWork = nil
+        if let failure = work.finish() { report(failure.kind, failure.text) } else { send(.layerUnpacked) }
+    }
+
     // MARK: Containers
 
     private func create(_ spec: ContainerSpec) throws(Failure) {
         guard !containers.contains(where: { $0.spec.container == spec.container }) else {
             throw Failure(.agent, "container \(Int(spec.container)) exists already")
         }
-        if !isPrepared {
-            try RootFileSystem.prepareMachine()
-            Machine.bringLoopbackUp()
-            isPrepared = true
-        }
+        try prepare()
+        Machine.bringLoopbackUp()
         try RootFileSystem.mount(spec)
-        do throws(SystemError) {
-            let container = try OwnedDescriptor.packetPair().use { (ours, theirs) throws(SystemError) in
-                let worker = try Processes.fork()
-                if worker == 0 {
-                    // Nothing of other containers may stay open in a child that takes its time.
-                    try? theirs.duplicate(to: 3)
-                    Processes.closeDescriptors(from: 4)
-                    RootFileSystem.fill(spec, report: 3)
-                }
-                return Container(spec, worker: worker, report: ours)
-            }
-            containers.append(container)
-            try watch(container.report.raw, .unpacking(container))
-        } catch { throw Failure(.agent, "the guest can't start a child process: \(error)") }
-    }
-
-    /// The child's failure, or its end.
-    private func unpackingReported(_ container: Container) {
-        guard case .unpacking(let worker, let waiting) = container.state else { return }
-        let packet = (try? InputOutput.receive(container.report.raw, atMost: Report.lengthLimit))?.bytes ?? []
-        forget(container.report.raw) { if case .unpacking(let other) = $0 { other === container } else { false } }
-        let status = container.workerStatus ?? Processes.wait(worker)
-        if let failure = Report.failure(packet) {
-            report(failure.kind, failure.text)
-        } else if status == .exited(0) {
-            mark(.rootReady)
-            container.state = .ready
-            send(.containerReady(container: container.spec.container))
-        } else {
-            report(unpackerDied(status))
-        }
-        if case .unpacking = container.state {
-            container.state = .ended
-            containers.removeAll { $0 === container }
-            try? FileSystem.unmount(container.root)
-        }
-        for process in waiting { do { try start(process) } catch { report(error) } }
-    }
-
-    private func unpackerDied(_ status: ChildStatus?) -> Failure {
-        // SIGKILL comes from nobody but the kernel, short of memory.
-        status == .signalled(9)
-            ? Failure(.outOfMemory, "the guest's memory is too small to unpack the image; use a larger --memory")
-            : Failure(.agent, "the guest's unpacker crashed; this is a bug in swiftlet, or a malicious image")
+        containers.append(Container(spec))
+        mark(.rootReady)
+        send(.containerReady(container: spec.container))
     }
 
     // MARK: Processes
@@ -201,7 +183,6 @@ final class Agent {
             throw Failure(.agent, "there is no container \(Int(spec.container))")
         }
         switch container.state {
-        case .unpacking(let worker, let waiting): container.state = .unpacking(worker: worker, waiting: waiting + [spec])
         case .ready: try start(spec, in: container, joining: nil)
         case .running(let pid): try start(spec, in: container, joining: pid)
         case .ended: throw Failure(.agent, "container \(Int(spec.container)) has ended")
@@ -254,7 +235,7 @@ final class Agent {
     private func reapChildren() {
         Processes.drain(childSignal.raw)
         while let (pid, status) = Processes.reap() {
-            for container in containers { if case .unpacking(pid, _) = container.state { container.workerStatus = status } }
+            if let layerWork, layerWork.worker == pid { layerWork.status = status }
             for process in processes where process.pid == pid {
                 process.state = .ended(status)
                 for output in process.outputs { output.endsWhenEmpty = true }

@@ -5,8 +5,6 @@ internal import GuestSystem
 /// A container from `createContainer` on.
 final class Container {
     enum State {
-        /// A child is unpacking; requests for processes wait.
-        case unpacking(worker: Int32, waiting: [ProcessSpec])
         case ready
         /// Its first process runs, or has run: `pid` names its namespaces.
         case running(pid: Int32)
@@ -15,15 +13,10 @@ final class Container {
 
     let spec: ContainerSpec
     var state: State
-    /// How the unpacking child ended, if that is known before its report was read.
-    var workerStatus: ChildStatus?
-    /// What the unpacking child reported.
-    let report: OwnedDescriptor
 
-    init(_ spec: ContainerSpec, worker: Int32, report: consuming OwnedDescriptor) {
+    init(_ spec: ContainerSpec) {
         self.spec = spec
-        self.report = report
-        state = .unpacking(worker: worker, waiting: [])
+        state = .ready
     }
 
     /// Where its root file system is mounted, in the agent's own tree.

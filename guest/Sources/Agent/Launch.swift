@@ -39,6 +39,8 @@ struct Launch {
             }
         } else {
             try enterRoot()
+            umask(0)
+            for file in container.spec.files { try Unpacker.inject(file) }
             try Mounts.setUp(container.spec)
             do { try Processes.setHostName(container.spec.hostname.bytes) } catch {
                 throw Failure(.configuration, "the host name '\(name: container.spec.hostname.bytes)' can't be set: \(error)")

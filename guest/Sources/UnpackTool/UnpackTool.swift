@@ -1,10 +1,11 @@
 // The unpacker by itself, for tests on any Linux:
-//   unpack-tool TARGET FILE OFFSET LENGTH none|gzip|zstd DIGEST|- DIFFID|- [FILE OFFSET …]
+//   unpack-tool TARGET FILE OFFSET LENGTH none|gzip|zstd DIFFID|- [OFFSET …]
 // unpacks the layers, all in the same file or device, into TARGET; on failure prints the kind's number and the sentence, and exits 1.
 internal import AgentProtocol
 internal import CGuest
 internal import GuestSystem
 internal import Unpacker
+internal import Wire
 
 private func argument(_ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, _ index: Int32) -> [UInt8] {
     guard let text = unsafe arguments[Int(index)] else { return [] }
@@ -22,19 +23,21 @@ private func digest(_ text: [UInt8]) -> [UInt8] {
 
 @_cdecl("main")
 public func unpackToolMain(_ count: Int32, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Int32 {
-    guard count >= 8, (count - 3) % 5 == 0 else { return 2 }
-    var layers: [LayerSource] = []
-    for index in stride(from: Int32(3), to: count, by: 5) {
+    guard count >= 7, (count - 3) % 4 == 0 else { return 2 }
+    var layers: [LayerSpec] = []
+    for index in stride(from: Int32(3), to: count, by: 4) {
         let compression: LayerCompression =
             switch unsafe argument(arguments, index + 2).first {
             case UInt8(ascii: "g"): .gzip
             case UInt8(ascii: "z"): .zstd
             default: .none
             }
+        let range = unsafe (number(argument(arguments, index)), number(argument(arguments, index + 1)))
+        let name = Text(bytes: ("layer \(layers.count + 1)" as Sentence).bytes) ?? ""
         unsafe layers.append(
-            LayerSource(
-                offset: number(argument(arguments, index)), length: number(argument(arguments, index + 1)), compression: compression,
-                digest: digest(argument(arguments, index + 3)), diffID: digest(argument(arguments, index + 4))))
+            LayerSpec(
+                name: name, device: 0, range: range, compression: compression, diffID: digest(argument(arguments, index + 3)),
+                disk: (0, layers.isEmpty)))
     }
     do throws(SystemError) {
         let device = try unsafe OwnedDescriptor.open(CPath(argument(arguments, 2)), O_RDONLY)
@@ -42,7 +45,7 @@ public func unpackToolMain(_ count: Int32, _ arguments: UnsafeMutablePointer<Uns
         try FileSystem.changeDirectory("/")
         umask(0)
         do throws(Failure) {
-            try Unpacker.unpack(layers, from: device.raw)
+            for layer in layers { try Unpacker.unpack(layer, from: device.raw) }
             return 0
         } catch { try InputOutput.writeAll(2, ("\(Int(error.kind.rawValue)) \(error.text)\n" as Sentence).bytes) }
     } catch { try? InputOutput.writeAll(2, ("\(error)\n" as Sentence).bytes) }

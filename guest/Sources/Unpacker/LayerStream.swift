@@ -1,25 +1,14 @@
 // A layer's tar stream: read from the device, verified and decompressed on the way.
 internal import AgentProtocol
 internal import GuestSystem
-
-/// Where a layer comes from, and what to call it in messages.
-struct LayerName {
-    /// From 1.
-    let number: Int
-    let digest: [UInt8]
-
-    var text: Sentence {
-        digest.isEmpty ? "layer \(number)" : "layer \(number) (sha256:\(hex: digest[..<6]))"
-    }
-}
+internal import Wire
 
 /// Pulls: `next` fills the caller's buffer and says how much of it is valid.
 final class LayerStream {
     static let inputLength = 512 << 10
     private static let outputLength = 256 << 10
 
-    private let layer: LayerSource
-    private let name: LayerName
+    private let layer: LayerSpec
     private let device: Int32
     private let decompressor: Decompressor
     private let input: AlignedBuffer
@@ -28,25 +17,20 @@ final class LayerStream {
     private var read: UInt64 = 0
     /// What `next` wants to be given: little for little layers, because memory that was never touched costs a page fault each 4 KiB.
     var chunkLength: Int { layer.length < 32 << 10 ? 32 << 10 : LayerStream.outputLength }
-    private var compressedDigest: SHA256Digest?
     private var tarDigest: SHA256Digest?
 
-    init(device: Int32, layer: LayerSource, name: LayerName) throws(Failure) {
-        guard let input = AlignedBuffer(count: LayerStream.inputLength) else { throw LayerStream.memoryFailure(name) }
+    init(device: Int32, layer: LayerSpec) throws(Failure) {
+        guard let input = AlignedBuffer(count: LayerStream.inputLength) else { throw LayerStream.memoryFailure(layer) }
         self.device = device
         self.layer = layer
-        self.name = name
         self.input = input
         if layer.length > 256 << 10 { SHA256Digest.useProcessorExtensions() }
-        let first = try LayerStream.fill(input, device, layer, 0, name)
+        let first = try LayerStream.fill(input, device, layer, 0)
         inputRange = 0..<first
         read = UInt64(first)
-        let compression = try LayerStream.compression(layer, input, first, name)
-        do { decompressor = try Decompressor(compression) } catch { throw LayerStream.memoryFailure(name) }
-        compressedDigest = layer.digest.isEmpty ? nil : SHA256Digest()
-        // An uncompressed layer's two digests are of the same bytes: one is computed and compared with both.
-        tarDigest = layer.diffID.isEmpty || (compression == .none && compressedDigest != nil) ? nil : SHA256Digest()
-        hashInput()
+        let compression = try LayerStream.compression(layer, input, first)
+        do { decompressor = try Decompressor(compression) } catch { throw LayerStream.memoryFailure(layer) }
+        tarDigest = layer.diffID.isEmpty ? nil : SHA256Digest()
     }
 
     /// The count of valid bytes at the start of `chunk`; 0 at the end, when everything has been verified.
@@ -77,70 +61,58 @@ final class LayerStream {
     }
 
     private func refill() throws(Failure) {
-        let count = try LayerStream.fill(input, device, layer, read, name)
+        let count = try LayerStream.fill(input, device, layer, read)
         inputRange = 0..<count
         read += UInt64(count)
-        hashInput()
-    }
-
-    private func hashInput() {
-        // SAFETY: the digest reads the bytes during the call.
-        unsafe input.withBytes(inputRange) { unsafe compressedDigest?.update($0) }
     }
 
     private func finish() throws(Failure) {
         guard decompressor.isComplete else {
-            throw Failure(.image, "\(name.text) is truncated: its compressed data ends too early; fetch or build the image again")
+            throw Failure(.image, "\(name: layer.name.bytes) is truncated: its compressed data ends too early; fetch or build the image again")
         }
-        let compressed = compressedDigest?.finish()
-        if let compressed, compressed != layer.digest { throw mismatch("its blob", found: compressed, wanted: layer.digest) }
-        guard !layer.diffID.isEmpty, let tar = tarDigest?.finish() ?? compressed else { return }
-        if tar != layer.diffID { throw mismatch("its uncompressed archive", found: tar, wanted: layer.diffID) }
-    }
-
-    private func mismatch(_ what: StaticString, found: [UInt8], wanted: [UInt8]) -> Failure {
-        Failure(
+        guard let found = tarDigest?.finish(), found != layer.diffID else { return }
+        throw Failure(
             .image,
-            "\(name.text) is corrupted: the digest of \(what) is sha256:\(hex: found[...]), not sha256:\(hex: wanted[...]); fetch or build the image again"
+            "\(name: layer.name.bytes) is corrupted: the digest of its uncompressed archive is sha256:\(hex: found[...]), not sha256:\(hex: layer.diffID[...]); fetch or build the image again"
         )
     }
 
     private func failure(_ error: DecompressorError) -> Failure {
         switch error {
-        case .damaged: Failure(.image, "\(name.text) is corrupted: its compressed data can't be decoded; fetch or build the image again")
+        case .damaged: Failure(.image, "\(name: layer.name.bytes) is corrupted: its compressed data can't be decoded; fetch or build the image again")
         case .windowTooLarge:
-            Failure(.image, "\(name.text) was compressed by zstd with a window of more than 128 MiB; compress it again without --long")
-        case .outOfMemory: LayerStream.memoryFailure(name)
-        case .trailingBytes: Failure(.image, "\(name.text) is corrupted: garbage follows its gzip data; fetch or build the image again")
+            Failure(.image, "\(name: layer.name.bytes) was compressed by zstd with a window of more than 128 MiB; compress it again without --long")
+        case .outOfMemory: LayerStream.memoryFailure(layer)
+        case .trailingBytes: Failure(.image, "\(name: layer.name.bytes) is corrupted: garbage follows its gzip data; fetch or build the image again")
         }
     }
 
-    private static func memoryFailure(_ name: LayerName) -> Failure {
-        Failure(.outOfMemory, "the guest's memory is too small to decompress \(name.text); use a larger --memory")
+    private static func memoryFailure(_ layer: LayerSpec) -> Failure {
+        Failure(.outOfMemory, "the guest's memory is too small to decompress \(name: layer.name.bytes); use a larger --memory")
     }
 
     /// O_DIRECT reads whole blocks: the device pads every layer to one.
     private static func fill(
-        _ buffer: AlignedBuffer, _ device: Int32, _ layer: LayerSource, _ offset: UInt64, _ name: LayerName
+        _ buffer: AlignedBuffer, _ device: Int32, _ layer: LayerSpec, _ offset: UInt64
     ) throws(Failure) -> Int {
         let wanted = min(UInt64(buffer.count), layer.length - offset)
         if wanted == 0 { return 0 }
         do {
             let count = try buffer.fill(from: device, at: layer.offset + offset, limit: Int((wanted + 4095) / 4096 * 4096))
             if count > 0 { return min(count, Int(wanted)) }
-        } catch { throw Failure(.image, "\(name.text) can't be read: \(error); the image's file may be damaged or truncated") }
-        throw Failure(.image, "\(name.text) is truncated: the image's file ends too early; fetch or build the image again")
+        } catch { throw Failure(.image, "\(name: layer.name.bytes) can't be read: \(error); the image's file may be damaged or truncated") }
+        throw Failure(.image, "\(name: layer.name.bytes) is truncated: the image's file ends too early; fetch or build the image again")
     }
 
     /// What the first bytes say, which must be what the host said; except that `none` may turn out compressed, as in some `docker save` archives.
     private static func compression(
-        _ layer: LayerSource, _ buffer: AlignedBuffer, _ count: Int, _ name: LayerName
+        _ layer: LayerSpec, _ buffer: AlignedBuffer, _ count: Int
     ) throws(Failure) -> LayerCompression {
         let found = magic(buffer, count)
         if layer.compression == .none || found == layer.compression { return found }
         throw Failure(
             .image,
-            "\(name.text) is said to be compressed by \(layer.compression == .gzip ? "gzip" : "zstd" as StaticString), but is not; build the image again"
+            "\(name: layer.name.bytes) is said to be compressed by \(layer.compression == .gzip ? "gzip" : "zstd" as StaticString), but is not; build the image again"
         )
     }
 

@@ -5,6 +5,7 @@ internal import AgentProtocol
 internal import Archive
 internal import CGuest
 internal import GuestSystem
+internal import Wire
 
 struct TreeWriter: ~Copyable {
     /// A directory's times are set when nothing more will be put into it.
@@ -13,9 +14,7 @@ struct TreeWriter: ~Copyable {
         let time: ArchiveTime
     }
 
-    private let name: LayerName
-    /// The lowest layer finds an empty tree: it has nothing to white out.
-    private let isLowest: Bool
+    private let layer: LayerSpec
     /// What this layer has brought, which its own whiteouts leave alone.
     private var written = WrittenPaths()
     private var directoryTimes: [DirectoryTime] = []
@@ -34,10 +33,7 @@ struct TreeWriter: ~Copyable {
         }
     }
 
-    init(_ name: LayerName, isLowest: Bool) {
-        self.name = name
-        self.isLowest = isLowest
-    }
+    init(_ layer: LayerSpec) { self.layer = layer }
 
     /// Makes the member. A regular file then waits for its bytes (`write`) and `endFile`.
     mutating func begin(_ entry: ArchiveEntry) throws(Failure) {
@@ -47,7 +43,7 @@ struct TreeWriter: ~Copyable {
         do throws(SystemError) {
             try make(entry, path)
         } catch { throw failure(error, entry.path) }
-        if !isLowest { written.insert(path.bytes) }
+        if !layer.isLowest { written.insert(path.bytes) }
     }
 
     // MARK: Members
@@ -145,7 +141,7 @@ struct TreeWriter: ~Copyable {
             default: throw error
             }
         }
-        if !isLowest { written.insert(parent.bytes) }
+        if !layer.isLowest { written.insert(parent.bytes) }
     }
 
     // MARK: Contents
@@ -202,7 +198,8 @@ struct TreeWriter: ~Copyable {
     // MARK: Whiteouts
 
     private mutating func whiteOut(_ path: EntryPath) throws(Failure) {
-        if isLowest { return }
+        // The lowest layer finds an empty tree.
+        if layer.isLowest { return }
         let opaque: StaticString = ".wh..wh..opq"
         let bookkeeping: StaticString = ".wh..wh."
         do throws(SystemError) {
@@ -237,14 +234,14 @@ struct TreeWriter: ~Copyable {
     // MARK: Failures
 
     private func escape(_ path: [UInt8]) -> Failure {
-        Failure(.image, "\(name.text) holds '\(name: path)', which climbs out of the root file system; the image must be built again without it")
+        Failure(.image, "\(name: layer.name.bytes) holds '\(name: path)', which climbs out of the root file system; the image must be built again without it")
     }
 
     private func failure(_ error: SystemError, _ path: [UInt8]) -> Failure {
         switch error {
-        case .noSpace, .quota: Failure(.storageFull, "no space left for '\(name: path)' of \(name.text)")
-        case .noMemory: Failure(.outOfMemory, "the guest's memory is too small for '\(name: path)' of \(name.text); use a larger --memory")
-        default: Failure(.image, "\(name.text) can't be unpacked: '\(name: path)': \(error)")
+        case .noSpace, .quota: Failure(.storageFull, "no space left for '\(name: path)' of \(name: layer.name.bytes)")
+        case .noMemory: Failure(.outOfMemory, "the guest's memory is too small for '\(name: path)' of \(name: layer.name.bytes); use a larger --memory")
+        default: Failure(.image, "\(name: layer.name.bytes) can't be unpacked: '\(name: path)': \(error)")
         }
     }
 }

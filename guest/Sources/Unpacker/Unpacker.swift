@@ -1,4 +1,4 @@
-// Layers into a tree: device → verify → decompress → parse → write, one pass, in this process.
+// A layer into a tree: device → verify → decompress → parse → write, one pass, in this process.
 public import AgentProtocol
 internal import Archive
 internal import CGuest
@@ -6,20 +6,11 @@ public import GuestSystem
 internal import Wire
 
 public enum Unpacker {
-    /// Unpacks `layers` in order into the root directory of this process, which must be the container's (chroot(2)), with no umask.
-    public static func unpack(_ layers: [LayerSource], from device: Int32) throws(Failure) {
-        var number = 1
-        for layer in layers {
-            let name = LayerName(number: number, digest: layer.digest.isEmpty ? layer.diffID : layer.digest)
-            try unpack(layer, name, from: device)
-            number += 1
-        }
-    }
-
-    private static func unpack(_ layer: LayerSource, _ name: LayerName, from device: Int32) throws(Failure) {
-        let stream = try LayerStream(device: device, layer: layer, name: name)
+    /// Unpacks `layer` from `device` into the root directory of this process, which must be the disk's (chroot(2)), with no umask.
+    public static func unpack(_ layer: LayerSpec, from device: Int32) throws(Failure) {
+        let stream = try LayerStream(device: device, layer: layer)
         var parser = ArchiveParser()
-        var writer = TreeWriter(name, isLowest: name.number == 1)
+        var writer = TreeWriter(layer)
         var chunk = [UInt8](repeating: 0, count: stream.chunkLength)
         var isFilling = false
         while true {
@@ -38,7 +29,7 @@ public enum Unpacker {
                     continue
                 }
                 let step: (event: ArchiveParser.Event, consumed: Int)
-                do { step = try parser.feed(chunk.span.extracting(first: count), from: index) } catch { throw failure(error, name) }
+                do { step = try parser.feed(chunk.span.extracting(first: count), from: index) } catch { throw failure(error, layer) }
                 index += step.consumed
                 switch step.event {
                 case .needsMore: break
@@ -50,12 +41,12 @@ public enum Unpacker {
                 }
             }
         }
-        do { try parser.finish() } catch { throw failure(error, name) }
+        do { try parser.finish() } catch { throw failure(error, layer) }
         writer.finish()
     }
 
-    private static func failure(_ error: ArchiveError, _ name: LayerName) -> Failure {
-        Failure(.image, "\(name.text) \(error.explanation); fetch or build the image again")
+    private static func failure(_ error: ArchiveError, _ layer: LayerSpec) -> Failure {
+        Failure(.image, "\(name: layer.name.bytes) \(error.explanation); fetch or build the image again")
     }
 
     /// Writes a file of the runtime's own, whatever the image has in its place. The same conditions as for `unpack`.

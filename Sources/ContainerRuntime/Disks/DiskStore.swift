@@ -1,0 +1,141 @@
+// The store of disk images: `disks` in the image store's directory.
+//
+//   CHAIN.blocks   the blocks that the chain's last part changed, in the order in which they were first written
+//   CHAIN.map      the whole disk as runs of blocks in the files of the chain's parts; a disk exists when its map does
+//   CHAIN.lock     held by the process that unpacks the chain's last part
+//
+// Maps and blocks come to their names complete and synced, and never change. A map's modification time says when it was last used. Whoever relies on a disk holds its
+// map locked, so that its removal (DiskStore+Eviction.swift) can tell what is in use.
+import CLinux
+import Glibc
+import Images
+import LinuxSystem
+import OCI
+
+final class DiskStore: Sendable {
+    private let store: ContentStore
+    /// The `disks` directory.
+    let directory: OwnedDescriptor
+    /// For error texts.
+    let path: String
+
+    /// The part of the image store that holds disks. Everything that `store` keeps from being removed stays as long as this value lives.
+    init(of store: ContentStore) throws(ContainerError) {
+        self.store = store
+        path = store.path + "/disks"
+        do throws(SystemError) { directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY) } catch {
+            throw .diskStore(path: store.path + "/disks", error)
+        }
+    }
+
+    func failure(_ error: SystemError) -> ContainerError {
+        error.errno == ENOSPC || error.errno == EDQUOT ? .diskStoreFull(path: path) : .diskStore(path: path, error)
+    }
+
+    // MARK: Finding
+
+    /// The disk of a chain; nil where there is none, or where a file of it is missing or no disk of ours.
+    func find(_ chain: Digest) throws(ContainerError) -> ImageDisk? {
+        do throws(SystemError) {
+            guard let map = try openMap(chain) else { return nil }
+            guard let header = ImageDiskHeader(try readAt(map.descriptor.raw, offset: 0, count: ImageDiskHeader.lengthLimit)) else { return nil }
+            var files: [OpenFile] = []
+            for part in header.chains {
+                guard let file = try open("\(part.hexadecimal).blocks") else { return nil }
+                files.append(file)
+            }
+            _ = futimens(map.descriptor.raw, nil)
+            return ImageDisk(map: map, header: header, files: files)
+        } catch { throw failure(error) }
+    }
+
+    /// Locked, and still the one of that name after that.
+    private func openMap(_ chain: Digest) throws(SystemError) -> OpenFile? {
+        let name = "\(chain.hexadecimal).map"
+        while let map = try open(name) {
+            try map.descriptor.lock(.shared)
+            if try directory.status(ofChild: name)?.inode == map.descriptor.status().inode { return map }
+        }
+        return nil
+    }
+
+    private func open(_ name: String) throws(SystemError) -> OpenFile? {
+        do throws(SystemError) {
+            let descriptor = try directory.open(child: name, O_RDONLY | O_NONBLOCK)
+            let status = try descriptor.status()
+            return status.kind == .regular ? OpenFile(owning: descriptor, size: status.size) : nil
+        } catch {
+            if error.errno == ENOENT { return nil }
+            throw error
+        }
+    }
+
+    // MARK: Making
+
+    /// Held by the one process that unpacks `chain`'s last part; waits for another one that does.
+    func lock(_ chain: Digest) throws(ContainerError) -> ChainLock {
+        let name = "\(chain.hexadecimal).lock"
+        do throws(SystemError) {
+            while true {
+                let file = try directory.open(child: name, O_RDWR | O_CREAT, mode: 0o600)
+                try file.lock(.exclusive)
+                // Its last holder may have removed the name.
+                if try directory.status(ofChild: name)?.inode == file.status().inode { return ChainLock(file, name: name, in: self) }
+            }
+        } catch { throw failure(error) }
+    }
+
+    /// A file that goes away with its last owner unless it is published.
+    func makeFile() throws(ContainerError) -> UnfinishedFile {
+        var generator = SystemRandomNumberGenerator()
+        let name = UnfinishedFile.prefix + String(generator.next() as UInt64, radix: 16)
+        do throws(SystemError) {
+            let file = try directory.open(child: name, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
+            // Tells it from what a killed process left.
+            try file.lock(.exclusive)
+            return UnfinishedFile(OpenFile(owning: file), name: name, in: self)
+        } catch { throw failure(error) }
+    }
+}
+
+/// A file in the disk store under a name that means nothing.
+final class UnfinishedFile: Sendable {
+    static let prefix = "unfinished-"
+
+    let file: OpenFile
+    private let name: String
+    private let store: DiskStore
+
+    init(_ file: OpenFile, name: String, in store: DiskStore) {
+        self.file = file
+        self.name = name
+        self.store = store
+    }
+
+    // After `publish` there is nothing of that name.
+    deinit { _ = try? store.directory.remove(child: name) }
+
+    /// Complete: synced, and under its own name from now on.
+    func publish(as newName: String) throws(ContainerError) {
+        do throws(SystemError) {
+            try file.descriptor.synchronize()
+            try store.directory.rename(child: name, to: newName, in: store.directory)
+            try store.directory.synchronize()
+        } catch { throw store.failure(error) }
+    }
+}
+
+/// The right to unpack a part; given up with the value.
+final class ChainLock: Sendable {
+    private let file: OwnedDescriptor
+    private let name: String
+    private let store: DiskStore
+
+    init(_ file: consuming OwnedDescriptor, name: String, in store: DiskStore) {
+        self.file = file
+        self.name = name
+        self.store = store
+    }
+
+    deinit { _ = try? store.directory.remove(child: name) }
+}

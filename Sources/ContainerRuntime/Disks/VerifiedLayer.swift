@@ -1,0 +1,73 @@
+// A layer's blob that is known to be what its digest says, and that nobody changes any more.
+import CLinux
+import Glibc
+import Images
+import LinuxSystem
+import OCI
+
+struct VerifiedLayer: Sendable {
+    let range: FileRange
+    let compression: Compression
+    let diffID: Digest
+    /// Keeps the copy, if one was made.
+    private let copy: UnfinishedFile?
+
+    /// A layer of the image store is taken as it lies there: it was verified on its way in. Anything else could change after a look at it, so it is copied to
+    /// a file of ours first. The bytes are hashed, nothing more: what they mean is the guest's to find out.
+    init(_ layer: ImageLayer, blob: Digest, name: String, store: DiskStore) throws(ContainerError) {
+        compression = layer.compression
+        diffID = layer.diffID
+        if layer.isVerified {
+            range = layer.range
+            copy = nil
+            return
+        }
+        let copy = try store.makeFile()
+        let hash = try Self.copy(layer.range, to: copy.file, store)
+        guard hash == blob else { throw .corruptedLayer(name: name, found: hash, expected: blob) }
+        range = FileRange(file: copy.file, offset: 0, length: layer.range.length)
+        self.copy = copy
+    }
+
+    /// Copies in pieces, and returns the digest of what was copied.
+    private static func copy(_ range: FileRange, to copy: OpenFile, _ store: DiskStore) throws(ContainerError) -> Digest {
+        var hash = ContentHash()
+        var done: UInt64 = 0
+        do throws(SystemError) {
+            while done < range.length {
+                let bytes = try readAt(range.file.descriptor.raw, offset: range.offset + done, count: Int(min(range.length - done, 1 << 20)))
+                // A file that became shorter: its digest tells.
+                if bytes.isEmpty { break }
+                // SAFETY: the hash reads the array's own storage during the call.
+                unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
+                try writeAt(copy.descriptor.raw, offset: done, bytes)
+                done += UInt64(bytes.count)
+            }
+        } catch { throw store.failure(error) }
+        return hash.digest()
+    }
+}
+
+extension ImageLayer {
+    /// The digest of the blob: what the manifest says, or what is known without one.
+    func blobDigest() throws(ContainerError) -> Digest {
+        // Archives that name no blobs mostly hold plain tar streams: then it is the same one.
+        if let digest = digest ?? (compression == .none ? diffID : nil) { return digest }
+        do throws(SystemError) { return try range.digest() } catch { throw .system(what: "a layer of the image cannot be read", error) }
+    }
+}
+
+extension FileRange {
+    fileprivate func digest() throws(SystemError) -> Digest {
+        var hash = ContentHash()
+        var done: UInt64 = 0
+        while done < length {
+            let bytes = try readAt(file.descriptor.raw, offset: offset + done, count: Int(min(length - done, 1 << 20)))
+            if bytes.isEmpty { break }
+            // SAFETY: the hash reads the array's own storage during the call.
+            unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
+            done += UInt64(bytes.count)
+        }
+        return hash.digest()
+    }
+}

@@ -1,0 +1,103 @@
+// The commands for images in the store, with Docker's names, options and texts.
+public import Images
+import CLinux
+import Glibc
+import OCI
+public import Wire
+
+/// What the commands take from their surroundings.
+public struct ImageSurroundings {
+    /// NAME=VALUE each.
+    public var environment: [Text]
+    /// Writes text on standard output.
+    public var print: (String) -> Void
+    /// Writes a line on standard error.
+    public var report: (String) -> Void
+
+    public init(environment: [Text], print: @escaping (String) -> Void, report: @escaping (String) -> Void) {
+        self.environment = environment
+        self.print = print
+        self.report = report
+    }
+
+    func openStore() throws(ContainerError) -> ContentStore {
+        do throws(StoreError) { return try ContentStore.open(ContainerRuntime.storeDirectory(environment)) } catch { throw .store(error) }
+    }
+}
+
+/// Where this user's store is.
+public func storeDirectory(_ environment: [Text]) throws(StoreError) -> [UInt8] {
+    try StoreLocation.directory(isRoot: geteuid() == 0) { name in
+        let prefix = Text(stringLiteral: name).bytes + [UInt8(ascii: "=")]
+        return environment.first { $0.bytes.starts(with: prefix) }.map { Array($0.bytes.dropFirst(prefix.count)) }
+    }
+}
+
+public enum ImageCommand: Sendable {
+    case list, inspect, tag, remove, load, save, prune
+
+    /// Nil for other words.
+    public init?(_ word: String) {
+        switch word {
+        case "images": self = .list
+        case "inspect": self = .inspect
+        case "tag": self = .tag
+        case "rmi": self = .remove
+        case "load": self = .load
+        case "save": self = .save
+        case "prune": self = .prune
+        default: return nil
+        }
+    }
+
+    /// The word after `swiftlet image`; nil for other words.
+    public init?(subcommand word: String) {
+        switch word {
+        case "ls", "list": self = .list
+        case "rm", "remove": self = .remove
+        case "inspect", "tag", "load", "save", "prune": self.init(word)
+        default: return nil
+        }
+    }
+
+    /// Returns the exit status.
+    public func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
+        switch self {
+        case .list: try ListImages.run(arguments, in: surroundings)
+        case .inspect: try InspectImages.run(arguments, in: surroundings)
+        case .tag: try TagImage.run(arguments, in: surroundings)
+        case .remove: try RemoveImages.run(arguments, in: surroundings)
+        case .load: try LoadImages.run(arguments, in: surroundings)
+        case .save: try SaveImages.run(arguments, in: surroundings)
+        case .prune: try PruneImages.run(arguments, in: surroundings)
+        }
+    }
+}
+
+extension ContentStore {
+    /// What the user calls an image, or Docker's sentence.
+    func find(_ text: Text) throws(ContainerError) -> ImageSelection {
+        do throws(StoreError) {
+            if let found = try select(text.string) { return found }
+        } catch { throw .store(error) }
+        throw .noSuchImage(text.string)
+    }
+}
+
+extension Digest {
+    /// Docker's short form of an ID.
+    var short: String { String(decoding: hexadecimal.utf8.prefix(12), as: UTF8.self) }
+}
+
+/// Table or JSON.
+enum OutputFormat {
+    case table, json
+
+    init(_ option: ParsedOption<some Equatable & Sendable>, or usage: (String) -> ContainerError) throws(ContainerError) {
+        switch option.value?.string {
+        case "table": self = .table
+        case "json": self = .json
+        default: throw usage("--format \"\(option.value?.string ?? "")\": it must be table or json")
+        }
+    }
+}

@@ -1,0 +1,57 @@
+// `swiftlet load`
+import Glibc
+import Images
+import OCI
+import Wire
+
+enum LoadImages {
+    private enum Option: Equatable, Sendable { case input, quiet, help }
+
+    private static let parser = OptionParser<Option>(
+        command: "swiftlet load",
+        definitions: [
+            .init(.input, "input", short: "i", .required("FILE"), "Read this archive or layout instead of standard input"),
+            .init(.quiet, "quiet", short: "q", .none, "Accepted: there is no progress to hide"),
+            .init(.help, "help", .none, "Show this help"),
+        ], isInterspersed: true)
+
+    private static var help: String {
+        """
+        Usage: swiftlet load [OPTIONS]
+
+        Stores the images of an archive that "docker save" or "buildah push" wrote, of an OCI archive, or
+        of a directory in OCI layout.
+
+        Options:
+        \(parser.help)
+        """
+    }
+
+    static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
+        let (options, operands) = try parser.parse(arguments)
+        if options.contains(where: { $0.key == .help }) {
+            surroundings.print(help)
+            return 0
+        }
+        if let extra = operands.first { throw parser.usage("\"\(extra.string)\" is not expected: write -i FILE, or < FILE") }
+        let path = options.last { $0.key == .input }?.value
+        if path == nil && isatty(STDIN_FILENO) == 1 { throw .emptyInput }
+
+        let store = try surroundings.openStore()
+        let images: [LoadedImage]
+        do throws(ImageError) {
+            images =
+                if let path { try ImageImport.load(path: path.bytes, into: store) } else {
+                    try ImageImport.load(descriptor: STDIN_FILENO, into: store)
+                }
+        } catch { throw .image(name: path?.string ?? "standard input", error) }
+        for image in images {
+            for name in image.names { surroundings.print("Loaded image: \(name.familiar)\n") }
+            if image.names.isEmpty { surroundings.print("Loaded image ID: \(image.id)\n") }
+            if let tag = image.tag {
+                surroundings.report("it is only called \"\(tag)\" there: name it with 'swiftlet tag \(image.id.short) NAME:\(tag)'")
+            }
+        }
+        return 0
+    }
+}

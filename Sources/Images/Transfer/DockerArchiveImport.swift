@@ -1,0 +1,90 @@
+// Images of an archive that an older `docker save` wrote, into the store: such archives have neither digests of layers nor manifests, so these are made.
+import LinuxSystem
+import OCI
+
+struct DockerArchiveImport {
+    let files: ArchiveIndex
+    let blobs: BlobImport
+
+    func load() throws(ImageError) -> [LoadedImage] {
+        let images = try files.dockerImages()
+        if images.isEmpty { throw .empty }
+        var layers: [String: Descriptor] = [:]
+        return try images.map { image throws(ImageError) in try load(image, &layers) }
+    }
+
+    /// `stored`: layers that are there already, by their paths; images of one archive share them.
+    private func load(_ image: DockerArchiveImage, _ stored: inout [String: Descriptor]) throws(ImageError) -> LoadedImage {
+        var names: [ImageName] = []
+        for text in image.repositoryTags {
+            do throws(OCIError) { names.append(try ImageName(text)) } catch { throw .document(error) }
+        }
+        guard image.layers.count <= ImageReference.layerLimit else { throw .tooManyLayers(image.layers.count) }
+        let (json, configuration) = try files.configuration(of: image)
+        guard image.layers.count == configuration.diffIDs.count else {
+            throw .layerCount(layers: image.layers.count, identifiers: configuration.diffIDs.count)
+        }
+
+        var layers: [Descriptor] = []
+        for (number, path) in image.layers.enumerated() {
+            let known = stored[path]
+            let layer = if let known { known } else { try load(path, what: "layer \(number + 1) of \(image.layers.count)") }
+            stored[path] = layer
+            // Of a compressed layer only the guest learns what is inside.
+            let diffID = configuration.diffIDs[number]
+            guard MediaType(layer.mediaType) != .layer(.none) || layer.digest == diffID else {
+                throw .wrongDigest(what: "layer \(number + 1) of \(image.layers.count)", expected: diffID)
+            }
+            layers.append(layer)
+        }
+        let configurationDescriptor = try blobs.add(json, mediaType: "application/vnd.oci.image.config.v1+json")
+        let manifest = try blobs.add(Self.manifest(configurationDescriptor, layers), mediaType: "application/vnd.oci.image.manifest.v1+json")
+        try blobs.record(names, manifest)
+        return LoadedImage(names: names, id: configurationDescriptor.digest, tag: nil)
+    }
+
+    private func load(_ path: String, what: String) throws(ImageError) -> Descriptor {
+        let range = try files.require(path, what: what)
+        let compression = Compression(magic: try range.readPrefix(4))
+        let digest = if let named = ArchiveIndex.digest(ofLayer: path) { named } else { try range.digest() }
+        let descriptor = Descriptor(mediaType: compression.layerMediaType, digest: digest, size: range.length)
+        try blobs.copy(range, as: descriptor, what: what)
+        return descriptor
+    }
+
+    private static func manifest(_ configuration: Descriptor, _ layers: [Descriptor]) throws(ImageError) -> [UInt8] {
+        let manifest = JSONValue.object(
+            ("schemaVersion", .integer(2)), ("mediaType", .string("application/vnd.oci.image.manifest.v1+json")),
+            ("config", configuration.json), ("layers", .array(layers.map(\.json))))
+        do throws(OCIError) { return try manifest.text(limit: Int(JSONDocument.sizeLimit)) } catch { throw .document(error) }
+    }
+}
+
+extension Compression {
+    fileprivate var layerMediaType: String {
+        switch self {
+        case .none: "application/vnd.oci.image.layer.v1.tar"
+        case .gzip: "application/vnd.oci.image.layer.v1.tar+gzip"
+        case .zstd: "application/vnd.oci.image.layer.v1.tar+zstd"
+        }
+    }
+}
+
+extension FileRange {
+    /// SHA-256 of all of its bytes.
+    fileprivate func digest() throws(ImageError) -> Digest {
+        var hash = ContentHash()
+        var position: UInt64 = 0
+        while position < length {
+            let bytes: [UInt8]
+            do throws(SystemError) {
+                bytes = try readAt(file.descriptor.raw, offset: offset + position, count: Int(min(length - position, 1 << 20)))
+            } catch { throw .system(error) }
+            if bytes.isEmpty { break }
+            // SAFETY: the buffer is the array's own storage during the call.
+            unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
+            position += UInt64(bytes.count)
+        }
+        return hash.digest()
+    }
+}
