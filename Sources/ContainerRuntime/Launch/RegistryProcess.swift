@@ -1,6 +1,7 @@
-// Becoming the registry client: it has a TLS library to load, which the commands that start containers must not pay for.
+// The registry client, a program of its own: it has a TLS library to load, which the commands that start containers must not pay for.
 import Glibc
 import LinuxSystem
+import OCI
 public import Wire
 
 public enum RegistryProcess {
@@ -17,5 +18,17 @@ public enum RegistryProcess {
             }
         } catch { throw .file(what: "the registry client", error, remedy: "install Swiftlet again") }
         preconditionFailure("execve returned without an error")
+    }
+
+    /// Gets an image that a container needs. The client says itself what goes wrong; all of its output goes to standard error, the other belongs to the container.
+    static func pull(_ name: ImageName, _ installation: Installation, environment: [Text]) throws(ContainerError) {
+        printError("Unable to find image '\(name.familiar)' locally")
+        let program = installation.registryClient
+        let arguments = [program] + PullOptions(name: name).registryArguments
+        let status: Int32
+        do throws(SystemError) {
+            status = try ChildProcess(program, arguments, descriptor: STDERR_FILENO, as: STDOUT_FILENO, environment: environment).wait()
+        } catch { throw .file(what: "the registry client", error, remedy: "install Swiftlet again") }
+        if status != 0 { throw .reported }
     }
 }
