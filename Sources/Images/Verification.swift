@@ -1,5 +1,6 @@
 // SHA-256 of what the host reads or stores. Layers that come as a local image are checked by the guest instead.
 import CCrypto
+public import LinuxSystem
 public import OCI
 
 /// SHA-256 of bytes that come in pieces.
@@ -33,6 +34,23 @@ extension Digest {
         // SAFETY: the buffer is the array's own storage during the call.
         unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
         self = hash.digest()
+    }
+}
+
+extension FileRange {
+    /// SHA-256 of all of its bytes.
+    public func digest() throws(SystemError) -> Digest {
+        var hash = ContentHash()
+        var done: UInt64 = 0
+        while done < length {
+            let bytes = try readAt(file.descriptor.raw, offset: offset + done, count: Int(min(length - done, 1 << 20)))
+            // A file that became shorter: its digest tells.
+            if bytes.isEmpty { break }
+            // SAFETY: the hash reads the array's own storage during the call.
+            unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
+            done += UInt64(bytes.count)
+        }
+        return hash.digest()
     }
 }
 

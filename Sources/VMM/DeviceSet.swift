@@ -130,7 +130,9 @@ final class DeviceSet {
 
     /// Ends a stage of disk `number` and returns its map; nil where that can't be described or the host failed.
     func seal(disk number: Int) -> [DiskRun]? {
-        guard number < disks.count, let extents = slots[number].transport.withDevice({ ($0 as? Block)?.seal(limit: DiskMap.runLimit) }) else { return nil }
+        guard number < disks.count, let extents = slots[number].transport.withDevice({ ($0 as? Block)?.seal(limit: DiskMap.runLimit) }) else {
+            return nil
+        }
         return disks[number].runs(extents)
     }
 

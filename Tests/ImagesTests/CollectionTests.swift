@@ -81,11 +81,20 @@ extension ContentStore {
         #expect(try store.find(ImageName("a")).map { try ImageReference.load($0, from: store).layers.map(\.isVerified) } == [true, true])
     }
 
-    @Test func chainsOfEveryStackAreKept() throws {
+    @Test func whatUnpackedLayersAreNeededIsTold() throws {
         let image = TestImage()
         try store.record(ImageName("a"), store.put(image))
-        let diffIDs = image.layers.map { Digest(of: $0.bytes + [0]) }
-        #expect(try store.reachableContent().chains == Set(ChainID.all(diffIDs)))
+        var told: [[Digest]] = []
+        let collected = try store.collect(partials: false) { needed throws(StoreError) in
+            told = needed
+            return 7
+        }
+        #expect(collected?.bytes == 7)
+        #expect(told == [image.layers.map { Digest(of: $0.bytes) }])
+    }
+
+    @Test func chainsAreTheSpecifications() {
+        let diffIDs = [Digest(of: [1]), Digest(of: [2])]
         #expect(ChainID.all(diffIDs)[1] == Digest(of: Array("\(diffIDs[0]) \(diffIDs[1])".utf8)))
         #expect(ChainID.all(diffIDs)[0] == diffIDs[0] && ChainID.whole([]) == nil)
     }

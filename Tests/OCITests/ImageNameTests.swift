@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import OCI
@@ -76,5 +77,61 @@ private let digest = "sha256:" + String(repeating: "0f", count: 32)
         #expect(ImageName.areEqual("Not/A:Name:", "Not/A:Name:"))
         #expect(!ImageName.areEqual("busybox", "busybox:1"))
         #expect(!ImageName.areEqual("Not/A:Name:", "busybox"))
+    }
+
+    /// The distribution project's own expressions, put together as its ParseNormalizedNamed does, must agree on what is a name, and which.
+    @Test func agreesWithTheGrammarOnSpoiltNames() throws {
+        let component = "[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*"
+        let label = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+        let host = "(?:\(label)(?:\\.\(label))*|\\[[a-fA-F0-9:]+\\])"
+        let grammar = try NSRegularExpression(
+            pattern:
+                "\\A(\(host)(?::([0-9]+))?)/(\(component)(?:/\(component))*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[a-f0-9]{64}))?\\z")
+        func expected(_ text: String) -> String? {
+            if text.range(of: "\\A[a-f0-9]{64}\\z", options: .regularExpression) != nil { return nil }
+            var (domain, rest) = ("docker.io", text)
+            if let slash = text.firstIndex(of: "/") {
+                let first = String(text[..<slash])
+                if first.contains(".") || first.contains(":") || first == "localhost" || first.lowercased() != first {
+                    (domain, rest) = (first, String(text[text.index(after: slash)...]))
+                }
+            }
+            if domain == "index.docker.io" { domain = "docker.io" }
+            if domain == "docker.io" && !rest.contains("/") { rest = "library/" + rest }
+            let whole = domain + "/" + rest
+            guard let match = grammar.firstMatch(in: whole, range: NSRange(whole.startIndex..., in: whole)) else { return nil }
+            func part(_ number: Int) -> String? { Range(match.range(at: number), in: whole).map { String(whole[$0]) } }
+            // Ours alone: a port is a port.
+            if let port = part(2), !(1...65535).contains(Int(port) ?? 0) { return nil }
+            return part(4) == nil && part(5) == nil ? whole + ":latest" : whole
+        }
+
+        let seeds = [
+            "nginx:1.27", "localhost:5000/team/app__b:v1@" + digest, "[::1]:80/a-b/c.d", "index.docker.io/library/a", "Host/a.b_c:T", "a.io/b",
+            String(repeating: "0f", count: 32),
+        ].map { Array($0.unicodeScalars) }
+        let alphabet = Array("aAzZ09._-:/@[]é%".unicodeScalars)
+        var state: UInt64 = 3
+        func random(_ bound: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % bound
+        }
+        var accepted = 0
+        for _ in 0..<20_000 {
+            var scalars = seeds[random(seeds.count)]
+            for _ in 0..<random(4) {
+                switch random(3) {
+                case 0: scalars[random(scalars.count)] = alphabet[random(alphabet.count)]
+                case 1 where scalars.count > 1: scalars.remove(at: random(scalars.count))
+                default: scalars.insert(alphabet[random(alphabet.count)], at: random(scalars.count))
+                }
+            }
+            var text = ""
+            text.unicodeScalars.append(contentsOf: scalars)
+            let name = try? ImageName(text)
+            #expect(name?.canonical == expected(text), "\(text)")
+            if name != nil { accepted += 1 }
+        }
+        #expect(accepted > 5000)
     }
 }

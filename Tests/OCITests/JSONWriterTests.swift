@@ -42,6 +42,28 @@ import Testing
         #expect(throws: OCIError.unwritable(limit: 10_000)) { try text(deep) }
     }
 
+    /// A start looks for one name among many entries; what it finds is what reading all of them finds.
+    @Test(
+        arguments: [
+            (#"{"manifests":[]}"#, 0), (#"{"manifests":[E,F,E]}"#, 2), (#" { "a" : [ { "manifests":[E] } ] , "manifests" : [ F , E ] } "#, 1),
+            (#"{"manifests":[E],"manifests":[F]}"#, 0), (#"{"manifests":[F,{"digest":"D","size":1e3,"x":{"y":[true,null,"wanted"]}}]}"#, nil),
+            (#"{"manifests":[F,{"digest":"D","size":1,"x":{"y":[true,null,"wanted"]}}]}"#, 1),
+            (#"{"manifests":[{"digest":"D","size":1,"x":"\"wanted\""}]}"#, 0), (#"{}"#, nil), (#"{"manifests":[E"#, nil), (#"{"manifests":[E]"#, nil),
+            (#"{"manifests":[E]}}"#, nil), (#"[]"#, nil), (#""#, nil), (#"{"manifests":["wanted"#, nil), (#"{"manifests":["wanted\"#, nil),
+        ] as [(String, Int?)])
+    func entriesAreFoundByAWord(text: String, count: Int?) throws {
+        let digest = "sha256:" + String(repeating: "1", count: 64)
+        let json = text.replacingOccurrences(of: "E", with: #"{"digest":"D","size":1,"annotations":{"a":"wanted"}}"#)
+            .replacingOccurrences(of: "F", with: #"{"digest":"D","size":1,"annotations":{"a":"other"}}"#).replacingOccurrences(of: "D", with: digest)
+        let found = try? ImageIndex.entries(of: Array(json.utf8), saying: ["nothing", "wanted"], name: "index")
+        #expect(found?.count == count)
+    }
+
+    @Test func nestingIsBoundedInASearchToo() throws {
+        let json = Array(#"{"manifests":["#.utf8) + [UInt8](repeating: UInt8(ascii: "["), count: 1 << 20)
+        #expect(try ImageIndex.entries(of: json, saying: ["x"], name: "index") == nil)
+    }
+
     @Test func descriptorsReadAsTheyWereWritten() throws {
         let descriptor = Descriptor(
             mediaType: "a/b", digest: try Digest("sha256:" + String(repeating: "1", count: 64)), size: 12,

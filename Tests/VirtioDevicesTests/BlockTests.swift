@@ -103,7 +103,8 @@ func blockPattern(_ count: Int, seed: Int = 0) -> [UInt8] { (0..<count).map { UI
     #expect(backend.size == 4096 + 4096 + 8192)
     let disk = try BlockFixture(backend)
     let zeros = { [UInt8](repeating: 0, count: $0) }
-    let expected: [UInt8] = blockPattern(5000)[100..<4100] + zeros(96) + blockPattern(9000, seed: 7)[1..<4097] + blockPattern(9000, seed: 7)[..<4097] + zeros(4095)
+    let expected: [UInt8] =
+        blockPattern(5000)[100..<4100] + zeros(96) + blockPattern(9000, seed: 7)[1..<4097] + blockPattern(9000, seed: 7)[..<4097] + zeros(4095)
     let (status, read) = try disk.request(Request.read, room: 16384)
     #expect(status == Answer.ok)
     #expect(read == expected)
@@ -240,7 +241,8 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
 
 @Test(
     arguments: [
-        [(0, 0, 4096), (0, 0, 4096)], [(4096, 0, 4096), (0, 0, 4096)], [(1, 0, 4096)], [(0, 0, 4097), (4096, 0, 1)], [(8192, 0, 4097)], [(12288, 0, 1)],
+        [(0, 0, 4096), (0, 0, 4096)], [(4096, 0, 4096), (0, 0, 4096)], [(1, 0, 4096)], [(0, 0, 4097), (4096, 0, 1)], [(8192, 0, 4097)],
+        [(12288, 0, 1)],
     ] as [[(UInt64, UInt64, UInt64)]])
 func extentsLieApartFromEachOtherOnTheDisk(extents: [(position: UInt64, offset: UInt64, length: UInt64)]) {
     let extents = extents.map { BlockExtent(position: $0.position, descriptor: 0, offset: $0.offset, length: $0.length) }

@@ -122,7 +122,8 @@ private let runs = [DiskRun(block: 0, count: 2, file: 1, fileBlock: 5), DiskRun(
 @Test(
     arguments: [
         ([DiskRun(block: 9, count: 2, file: 0, fileBlock: 0)], "leaves the disk"), ([DiskRun(block: 0, count: 0, file: 0, fileBlock: 0)], "is empty"),
-        ([DiskRun(block: 0, count: 1, file: 2, fileBlock: 0)], "is in no file"), ([DiskRun(block: 0, count: 2, file: 0, fileBlock: 6)], "leaves its file"),
+        ([DiskRun(block: 0, count: 1, file: 2, fileBlock: 0)], "is in no file"),
+        ([DiskRun(block: 0, count: 2, file: 0, fileBlock: 6)], "leaves its file"),
         ([DiskRun(block: .max, count: .max, file: 0, fileBlock: .max)], "wraps"), (Array(runs.reversed()), "is out of order"),
         ([DiskRun(block: 0, count: 2, file: 0, fileBlock: 0), DiskRun(block: 1, count: 1, file: 0, fileBlock: 0)], "overlaps"),
     ])

@@ -56,18 +56,3 @@ extension ImageLayer {
         do throws(SystemError) { return try range.digest() } catch { throw .system(what: "a layer of the image cannot be read", error) }
     }
 }
-
-extension FileRange {
-    fileprivate func digest() throws(SystemError) -> Digest {
-        var hash = ContentHash()
-        var done: UInt64 = 0
-        while done < length {
-            let bytes = try readAt(file.descriptor.raw, offset: offset + done, count: Int(min(length - done, 1 << 20)))
-            if bytes.isEmpty { break }
-            // SAFETY: the hash reads the array's own storage during the call.
-            unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
-            done += UInt64(bytes.count)
-        }
-        return hash.digest()
-    }
-}

@@ -102,7 +102,10 @@ enum PruneImages {
 
     private static func collect(_ store: ContentStore) throws(StoreError) -> Collected {
         for _ in 0..<patience {
-            if let collected = try store.collect(partials: true) { return collected }
+            let collected = try store.collect(partials: true) { needed throws(StoreError) in
+                try DiskRemoval.remove(from: store, candidates: nil, needed: needed)
+            }
+            if let collected { return collected }
             usleep(100_000)
         }
         throw .inUse(path: store.path)

@@ -49,7 +49,12 @@ enum RemoveImages {
         if options.contains(where: { $0.key == .noPrune }) { return status }
 
         let collected: Collected?
-        do throws(StoreError) { collected = try store.collect(partials: false) } catch { throw .store(error) }
+        let candidates = gone.map { $0.manifest.layers.map(\.digest) }
+        do throws(StoreError) {
+            collected = try store.collect(partials: false) { needed throws(StoreError) in
+                try DiskRemoval.remove(from: store, candidates: candidates, needed: needed)
+            }
+        } catch { throw .store(error) }
         for digest in deleted(gone, collected) { surroundings.print("Deleted: \(digest)\n") }
         if collected == nil {
             surroundings.report("the space is not freed yet, because another swiftlet uses the store: run 'swiftlet prune' later")

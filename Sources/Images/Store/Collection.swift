@@ -13,16 +13,19 @@ public struct Collected: Equatable, Sendable {
 /// Everything that some entry of the index leads to.
 struct ReachableContent {
     var blobs: Set<Digest> = []
-    /// ChainIDs of every stack of layers: whole images and all their lower parts.
-    var chains: Set<Digest> = []
+    /// The layers of each image, the lowest first.
+    var stacks: [[Digest]] = []
 }
 
 extension ContentStore {
-    /// Removes blobs and disks that no entry of the index leads to, and partial blobs too where `partials` says so.
+    /// Removes blobs that no entry of the index leads to, and partial blobs too where `partials` says so.
+    /// `removeDisks` gets the layers of every image that stays, the lowest first, and returns how many bytes it freed.
     ///
     /// Nil, and nothing removed, where somebody else has the store open: they may be storing what isn't named yet. No other thread may use this
     /// value meanwhile. An image that can't be read stops it before anything is removed: what it needs is not known.
-    public func collect(partials: Bool) throws(StoreError) -> Collected? {
+    public func collect(
+        partials: Bool, removeDisks: (_ needed: [[Digest]]) throws(StoreError) -> UInt64 = { _ in 0 }
+    ) throws(StoreError) -> Collected? {
         do throws(SystemError) {
             guard try lock.tryLock(.exclusive) else {
                 try lock.lock(.shared)
@@ -30,12 +33,14 @@ extension ContentStore {
             }
         } catch { throw failure(error, "lock") }
         var outcome: Result<Collected, StoreError>
-        do throws(StoreError) { outcome = .success(try collectAlone(partials: partials)) } catch { outcome = .failure(error) }
+        do throws(StoreError) { outcome = .success(try collectAlone(partials, removeDisks)) } catch { outcome = .failure(error) }
         do throws(SystemError) { try lock.lock(.shared) } catch { throw failure(error, "lock") }
         return try outcome.get()
     }
 
-    private func collectAlone(partials: Bool) throws(StoreError) -> Collected {
+    private func collectAlone(
+        _ partials: Bool, _ removeDisks: (_ needed: [[Digest]]) throws(StoreError) -> UInt64
+    ) throws(StoreError) -> Collected {
         let reachable = try reachableContent()
         var collected = Collected()
         let kept = reachable.blobs
@@ -46,7 +51,7 @@ extension ContentStore {
             collected.bytes += size
         }
         if partials { try sweep(Self.partialDirectory, where: { _ in true }) { _, size in collected.bytes += size } }
-        collected.bytes += try removeDisks(except: reachable.chains)
+        collected.bytes += try removeDisks(reachable.stacks)
         return collected
     }
 
@@ -91,12 +96,7 @@ extension ContentStore {
             let manifest = try manifest(descriptor)
             reachable.blobs.insert(manifest.configuration.digest)
             for layer in manifest.layers { reachable.blobs.insert(layer.digest) }
-            // What isn't a container image's configuration has no layers to unpack.
-            guard MediaType(manifest.configuration.mediaType) == .configuration,
-                let json = try document(manifest.configuration, what: "the configuration"),
-                let details = try? ConfigurationDetails(json: json, name: "the configuration")
-            else { return }
-            reachable.chains.formUnion(ChainID.all(details.diffIDs))
+            reachable.stacks.append(manifest.layers.map(\.digest))
         default: break
         }
     }

@@ -87,14 +87,13 @@ extension ContentStore {
 
     /// Finds what the user calls an image: by name, or by the beginning of its ID, with or without `sha256:`. Nil where nothing fits, or several images do.
     public func select(_ text: String) throws(StoreError) -> ImageSelection? {
-        let images = try images()
-        if let name = try? ImageName(text), let entry = images.first(where: { $0.isCalled(name) }) { return .named(entry) }
+        if let name = try? ImageName(text), let entry = try entry(of: name) { return .named(entry) }
 
         var digits = text.utf8[...]
         if digits.starts(with: "sha256:".utf8) { digits = digits.dropFirst(7) }
         guard (Self.shortestIdentifier...64).contains(digits.count), digits.allSatisfy(Self.isLowerHexadecimal) else { return nil }
         var found: [Digest: [StoredImage]] = [:]
-        for image in images {
+        for image in try images() {
             // An image that can't be read has no ID; its name still leads to it.
             guard let id = try? documents(image.descriptor).id else { continue }
             // Docker's other store calls the manifest's digest the ID.

@@ -28,7 +28,10 @@ enum StoreCreation {
             try makeDirectories(directory)
             let root = try OwnedDescriptor.open(path: directory, O_RDONLY | O_DIRECTORY)
             let names = try root.names(limit: 64).map { String(decoding: $0, as: UTF8.self) }
-            guard names.contains(first) || names.allSatisfy({ $0 == tolerated }) else { throw SystemError(call: "", errno: EEXIST) }
+            let isEmpty = names.allSatisfy { $0 == tolerated }
+            // Asked for after the list was read: another process may be making all of this at the same time.
+            let isOurs = isEmpty ? true : try root.status(ofChild: first) != nil
+            guard isOurs else { throw SystemError(call: "", errno: EEXIST) }
 
             name = path + "/" + first
             let indexLock = try root.open(child: first, O_RDWR | O_CREAT, mode: 0o600)

@@ -39,10 +39,25 @@ extension ContentStore {
     private static let indexLimit = Int(JSONDocument.sizeLimit)
 
     /// In the order in which they were stored.
-    public func images() throws(StoreError) -> [StoredImage] { try readIndex().map { StoredImage(entry: $0) } }
+    public func images() throws(StoreError) -> [StoredImage] {
+        guard let bytes = try readIndex() else { return [] }
+        do throws(OCIError) {
+            return try ImageIndex(json: bytes, name: Self.indexName).manifests.map { StoredImage(entry: $0) }
+        } catch { throw .damagedIndex(path: path + "/" + Self.indexName, error) }
+    }
 
-    public func find(_ name: ImageName) throws(StoreError) -> Descriptor? {
-        try images().first { $0.isCalled(name) }?.descriptor
+    public func find(_ name: ImageName) throws(StoreError) -> Descriptor? { try entry(of: name)?.descriptor }
+
+    /// The entry that `name` means. Where there is one it is found without making values of all the others.
+    func entry(of name: ImageName) throws(StoreError) -> StoredImage? {
+        guard let bytes = try readIndex() else { return nil }
+        let words = name.digest.map { [(name.with(digest: $0) ?? name).canonical, $0.description] } ?? [name.canonical]
+        do throws(OCIError) {
+            let entries = try ImageIndex.entries(of: bytes, saying: words, name: Self.indexName) ?? []
+            if let found = entries.lazy.map({ StoredImage(entry: $0) }).first(where: { $0.isCalled(name) }) { return found }
+        } catch { throw .damagedIndex(path: path + "/" + Self.indexName, error) }
+        // Other programs may spell it with escapes, or have damaged the index.
+        return try images().first { $0.isCalled(name) }
     }
 
     /// Gives stored content a name. Another image that had it keeps its entry, nameless, until `prune`.
@@ -113,8 +128,8 @@ extension ContentStore {
         do throws(OCIError) { return try index.text(limit: Self.indexLimit) } catch { throw .indexFull(path: path + "/" + Self.indexName) }
     }
 
-    /// An index that isn't there has no images.
-    private func readIndex() throws(StoreError) -> [Descriptor] {
+    /// Nil where there is no index, and so no image.
+    private func readIndex() throws(StoreError) -> [UInt8]? {
         let whole = path + "/" + Self.indexName
         let bytes: [UInt8]
         do throws(SystemError) {
@@ -123,12 +138,10 @@ extension ContentStore {
             guard status.kind == .regular else { throw SystemError(call: "open", errno: ELOOP) }
             bytes = try readAll(file.raw, limit: Self.indexLimit + 1)
         } catch {
-            if error.errno == ENOENT { return [] }
+            if error.errno == ENOENT { return nil }
             throw .system(path: whole, error)
         }
         guard bytes.count <= Self.indexLimit else { throw .tooLarge(what: whole, size: UInt64(bytes.count)) }
-        do throws(OCIError) {
-            return try ImageIndex(json: bytes, name: Self.indexName).manifests
-        } catch { throw .damagedIndex(path: whole, error) }
+        return bytes
     }
 }

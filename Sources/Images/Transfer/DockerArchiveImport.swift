@@ -46,10 +46,14 @@ struct DockerArchiveImport {
     private func load(_ path: String, what: String) throws(ImageError) -> Descriptor {
         let range = try files.require(path, what: what)
         let compression = Compression(magic: try range.readPrefix(4))
-        let digest = if let named = ArchiveIndex.digest(ofLayer: path) { named } else { try range.digest() }
+        let digest = if let named = ArchiveIndex.digest(ofLayer: path) { named } else { try hash(range) }
         let descriptor = Descriptor(mediaType: compression.layerMediaType, digest: digest, size: range.length)
         try blobs.copy(range, as: descriptor, what: what)
         return descriptor
+    }
+
+    private func hash(_ range: FileRange) throws(ImageError) -> Digest {
+        do throws(SystemError) { return try range.digest() } catch { throw .system(error) }
     }
 
     private static func manifest(_ configuration: Descriptor, _ layers: [Descriptor]) throws(ImageError) -> [UInt8] {
@@ -67,24 +71,5 @@ extension Compression {
         case .gzip: "application/vnd.oci.image.layer.v1.tar+gzip"
         case .zstd: "application/vnd.oci.image.layer.v1.tar+zstd"
         }
-    }
-}
-
-extension FileRange {
-    /// SHA-256 of all of its bytes.
-    fileprivate func digest() throws(ImageError) -> Digest {
-        var hash = ContentHash()
-        var position: UInt64 = 0
-        while position < length {
-            let bytes: [UInt8]
-            do throws(SystemError) {
-                bytes = try readAt(file.descriptor.raw, offset: offset + position, count: Int(min(length - position, 1 << 20)))
-            } catch { throw .system(error) }
-            if bytes.isEmpty { break }
-            // SAFETY: the buffer is the array's own storage during the call.
-            unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
-            position += UInt64(bytes.count)
-        }
-        return hash.digest()
     }
 }
