@@ -12,6 +12,7 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
     case interrupted(host: String, detail: String)
     case stalled(host: String, seconds: Int)
     case untrusted(host: String, detail: String)
+    case authorities(detail: String)
     case clientCertificate(host: String, detail: String)
     case transfer(host: String, detail: String)
 
@@ -69,6 +70,8 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
         case .stalled(let host, let seconds): "\(host) sent next to nothing for \(seconds) seconds, again and again: pull again to go on from here"
         case .untrusted(let host, let detail):
             "the certificate of \(host) is not trusted (\(detail)): put its authority into /etc/containers/certs.d/\(host)/ca.crt, or use --insecure"
+        case .authorities(let detail):
+            "the certificates of this machine's authorities cannot be used (\(detail)): install ca-certificates, or correct SSL_CERT_FILE"
         case .clientCertificate(let host, let detail): "the client certificate for \(host) cannot be used (\(detail)): check its certs.d directory"
         case .transfer(let host, let detail): "the transfer from \(host) failed: \(detail)"
         case .tooManyRedirects(let host): "\(host) redirects in circles (more than \(RegistryClient.redirectLimit) times): ask who runs it"

@@ -208,10 +208,18 @@ private func push(_ image: String, to registry: DebianRegistry, _ name: String, 
         try trust(authority)
         let trusted = try await client.pull("\(authority)/tls/trusted:1")
         #expect(trusted.status == 0, "\(trusted)")
+        // Another way to name the authority, for all hosts.
+        var other = Client()
+        other.environment["SSL_CERT_FILE"] = Certificates.directory + "/ca.crt"
+        let variable = try await other.pull("\(authority)/tls/trusted:1")
+        #expect(variable.status == 0, "\(variable)")
+        other.environment["SSL_CERT_FILE"] = "/nonexistent"
+        let nothing = try await other.pull("\(authority)/tls/trusted:1")
+        #expect(nothing.error.contains("correct SSL_CERT_FILE"), "\(nothing)")
         // Where loopback's authority is named, it is checked.
         try trust("127.0.0.1:\(registry.port)", ["ca.crt": "client.crt"])
-        let other = try await client.pull("127.0.0.1:\(registry.port)/tls/trusted:1")
-        #expect(other.error.contains("is not trusted"), "\(other)")
+        let checked = try await client.pull("127.0.0.1:\(registry.port)/tls/trusted:1")
+        #expect(checked.error.contains("is not trusted"), "\(checked)")
     }
 
     @Test func clientCertificates() async throws {

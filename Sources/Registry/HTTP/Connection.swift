@@ -160,7 +160,8 @@ struct TransferFailure: Error, Equatable {
             return TransferFailure(error: .unreachable(host: host, detail: detail), isTemporary: true, lacksTLS: true)
         case CURLE_OPERATION_TIMEDOUT: return TransferFailure(error: .stalled(host: host, seconds: stallSeconds), isTemporary: true)
         case CURLE_PEER_FAILED_VERIFICATION: return TransferFailure(error: .untrusted(host: host, detail: detail))
-        case CURLE_SSL_CERTPROBLEM, CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CACERT_BADFILE: return TransferFailure(error: .authorities(detail: detail))
+        case CURLE_SSL_CERTPROBLEM:
             return TransferFailure(error: .clientCertificate(host: host, detail: detail))
         case CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_HTTP3,
             CURLE_WEIRD_SERVER_REPLY:
