@@ -116,10 +116,26 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: prefix.directory.path + "/store/blobs/sha256") == [])
     }
 
+    @Test func removersDoNotWaitForEachOther() throws {
+        _ = try succeed("load", "-i", "layout")
+        let processes = try (0..<4).map { _ in
+            let process = prefix.process(["prune", "-af"])
+            process.environment = ["SWIFTLET_STORE": prefix.directory.path + "/store"]
+            process.standardOutput = FileHandle.nullDevice
+            try process.run()
+            return process
+        }
+        for process in processes {
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0)
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: prefix.directory.path + "/store/blobs/sha256") == [])
+    }
+
     @Test func pruningAsksAndFilters() throws {
         _ = try succeed("load", "-i", "layout")
         let yes = try prefix.directory.write("yes", "y\n")
-        #expect(try run("prune", "-a").output.hasSuffix("Are you sure you want to continue? [y/N] "))
+        #expect(try run("prune", "-a").output.hasSuffix("Are you sure you want to continue? [y/N] Total reclaimed space: 0B\n"))
         #expect(try rows().count == 1)
         #expect(try succeed("prune", "-f").hasSuffix("Total reclaimed space: 0B\n"))
         #expect(try rows().count == 1)

@@ -45,7 +45,10 @@ enum PruneImages {
         if !options.contains(where: { $0.key == .force }) {
             let subject = isAll ? "all images" : "all images without a name"
             surroundings.print("WARNING! This will remove \(subject) and what no image needs.\nAre you sure you want to continue? [y/N] ")
-            guard isConfirmed() else { return 0 }
+            guard isConfirmed() else {
+                surroundings.print(total(0))
+                return 0
+            }
         }
 
         let store = try surroundings.openStore()
@@ -57,10 +60,12 @@ enum PruneImages {
             }
             if !forgotten.isEmpty { surroundings.print("\n") }
             let collected = try collect(store)
-            surroundings.print("Total reclaimed space: \(Quantities.words(collected.bytes))\n")
+            surroundings.print(total(collected.bytes))
         } catch { throw .store(error) }
         return 0
     }
+
+    private static func total(_ bytes: UInt64) -> String { "Total reclaimed space: \(Quantities.words(bytes))\n" }
 
     /// Docker's forms: a duration before now, seconds since 1970, or a time as in RFC 3339, perhaps only its date.
     private static func limit(_ text: String) throws(ContainerError) -> Instant {
@@ -101,13 +106,10 @@ enum PruneImages {
     }
 
     private static func collect(_ store: ContentStore) throws(StoreError) -> Collected {
-        for _ in 0..<patience {
-            let collected = try store.collect(partials: true) { needed throws(StoreError) in
-                try DiskRemoval.remove(from: store, candidates: nil, needed: needed)
-            }
-            if let collected { return collected }
-            usleep(100_000)
+        let collected = try store.collect(partials: true, patience: patience) { needed throws(StoreError) in
+            try DiskRemoval.remove(from: store, candidates: nil, needed: needed)
         }
-        throw .inUse(path: store.path)
+        guard let collected else { throw .inUse(path: store.path) }
+        return collected
     }
 }

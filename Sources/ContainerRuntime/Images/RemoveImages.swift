@@ -6,6 +6,9 @@ import Wire
 enum RemoveImages {
     private enum Option: Equatable, Sendable { case force, noPrune, help }
 
+    /// Most others are gone in a moment; nobody waits for a pull to end. In tenths of a second.
+    private static let patience = 3
+
     private static let parser = OptionParser<Option>(
         command: "swiftlet rmi",
         definitions: [
@@ -51,7 +54,7 @@ enum RemoveImages {
         let collected: Collected?
         let candidates = gone.map { $0.manifest.layers.map(\.digest) }
         do throws(StoreError) {
-            collected = try store.collect(partials: false) { needed throws(StoreError) in
+            collected = try store.collect(partials: false, patience: patience) { needed throws(StoreError) in
                 try DiskRemoval.remove(from: store, candidates: candidates, needed: needed)
             }
         } catch { throw .store(error) }

@@ -42,7 +42,7 @@ extension RunOptions {
 
         Runs a command in a container, in a virtual machine of its own.
 
-        IMAGE is a local image:
+        IMAGE is a name or an ID in the store ("swiftlet images" lists it), or a local image:
           oci:DIR[:NAME]               a directory in OCI layout
           oci-archive:FILE[:NAME]      a tar archive of one
           docker-archive:FILE[:NAME]   an archive that "docker save" wrote

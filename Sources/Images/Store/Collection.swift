@@ -21,13 +21,20 @@ extension ContentStore {
     /// Removes blobs that no entry of the index leads to, and partial blobs too where `partials` says so.
     /// `removeDisks` gets the layers of every image that stays, the lowest first, and returns how many bytes it freed.
     ///
-    /// Nil, and nothing removed, where somebody else has the store open: they may be storing what isn't named yet. No other thread may use this
-    /// value meanwhile. An image that can't be read stops it before anything is removed: what it needs is not known.
+    /// Nil, and nothing removed, where somebody else has the store open for `patience` tenths of a second: they may be storing what isn't named yet.
+    /// Nothing that this value found before is sure to be there afterwards, and no other thread may use it meanwhile. An image that can't be read
+    /// stops it before anything is removed: what it needs is not known.
     public func collect(
-        partials: Bool, removeDisks: (_ needed: [[Digest]]) throws(StoreError) -> UInt64 = { _ in 0 }
+        partials: Bool, patience: Int = 0, removeDisks: (_ needed: [[Digest]]) throws(StoreError) -> UInt64 = { _ in 0 }
     ) throws(StoreError) -> Collected? {
         do throws(SystemError) {
-            guard try lock.tryLock(.exclusive) else {
+            var isAlone = try lock.tryLock(.exclusive)
+            // While it waits it has no lock itself: two of these don't wait for each other.
+            for _ in 0..<patience where !isAlone {
+                usleep(100_000)
+                isAlone = try lock.tryLock(.exclusive)
+            }
+            if !isAlone {
                 try lock.lock(.shared)
                 return nil
             }

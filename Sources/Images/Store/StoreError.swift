@@ -69,6 +69,7 @@ public enum StoreError: Error, Equatable, CustomStringConvertible {
         switch error.errno {
         case EACCES, EPERM, EROFS:
             "the image store's \(path) may not be used: \(error.reason): check its permissions, or set SWIFTLET_STORE to another directory"
+        case EMFILE, ENFILE: "the image store's \(path) cannot be opened: \(error.reason): raise the limit, for example with 'ulimit -n 65536'"
         case ELOOP, ENOTDIR, EISDIR: "\(path) in the image store is not what it should be: \(error.reason): remove it"
         default: "the image store's \(path): \(error.call) failed: \(error.reason)"
         }
