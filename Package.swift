@@ -88,7 +88,8 @@ let package = Package(
             "ContainerRuntimeTests",
             ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
         .testTarget(
-            name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"], exclude: ["stand-in-registry", "stand-in-vmm"],
+            name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"],
+            exclude: ["stand-in-registry", "stand-in-vmm"],
             swiftSettings: strict),
         tests("ArchiveTests", ["Archive"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),
