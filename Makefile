@@ -6,6 +6,8 @@ PREFIX ?= /usr/local
 # The functions of a start lie side by side (scripts/function-order): it halves the memory that a VMM's code takes.
 RELEASE := swift build -c release -Xswiftc -static-executable -Xswiftc -use-ld=lld --scratch-path .build/static \
     -Xlinker --symbol-ordering-file=$(CURDIR)/scripts/function-order.list -Xlinker --no-warn-symbol-ordering
+# The registry client takes TLS from the machine's libcurl, whose security fixes it must get.
+DYNAMIC := swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic
 
 .PHONY: all build executables kernel initrd scratch run test check bench fuzz install clean
 
@@ -13,15 +15,17 @@ all: build
 
 build: executables kernel initrd scratch
 
-# Fully static: one file each, nothing to load before main.
+# Fully static: one file each, nothing to load before main. But the registry client needs libcurl and the C library.
 executables:
-	@echo '== swiftlet and swiftlet-vmm'
-	@scripts/require libssl-dev binutils
+	@echo '== swiftlet, swiftlet-vmm and swiftlet-registry'
+	@scripts/require libssl-dev libcurl4-openssl-dev binutils
 	@$(RELEASE) --product swiftlet
 	@$(RELEASE) --product swiftlet-vmm
+	@$(DYNAMIC) --product swiftlet-registry
 	@mkdir -p build/bin build/share/swiftlet
 	@for name in swiftlet swiftlet-vmm; do \
 	    strip -o build/bin/$$name.new .build/static/release/$$name && mv build/bin/$$name.new build/bin/$$name || exit 1; done
+	@strip -o build/bin/swiftlet-registry.new .build/dynamic/release/swiftlet-registry && mv build/bin/swiftlet-registry.new build/bin/swiftlet-registry
 
 kernel:
 	@echo '== guest kernel'
@@ -56,7 +60,7 @@ fuzz:
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/swiftlet
-	install -m 755 build/bin/swiftlet build/bin/swiftlet-vmm $(DESTDIR)$(PREFIX)/bin
+	install -m 755 build/bin/swiftlet build/bin/swiftlet-vmm build/bin/swiftlet-registry $(DESTDIR)$(PREFIX)/bin
 	install -m 644 build/share/swiftlet/* $(DESTDIR)$(PREFIX)/share/swiftlet
 
 clean:

@@ -23,6 +23,7 @@ let package = Package(
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
+        .executable(name: "swiftlet-registry", targets: ["swiftlet-registry"]),
     ],
     targets: [
         // The VMM half: knows bytes on vsock, not containers. No Foundation.
@@ -48,6 +49,8 @@ let package = Package(
         module("OCI"),
         .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
         module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
+        .target(name: "CCurl"),
+        module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
             ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
@@ -55,6 +58,8 @@ let package = Package(
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
+        .executableTarget(
+            name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
@@ -75,11 +80,16 @@ let package = Package(
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),
+        tests("RegistryTests", ["OCI", "Registry"]),
+        // Runs `swiftlet pull` against servers on loopback: scripts/test.
+        .testTarget(
+            name: "RegistryServerTests", dependencies: ["swiftlet", "swiftlet-registry"], exclude: ["hostile-registry.py"], swiftSettings: strict),
         tests(
             "ContainerRuntimeTests",
             ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
         .testTarget(
-            name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"], exclude: ["stand-in-vmm"],
+            name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"],
+            exclude: ["stand-in-registry", "stand-in-vmm"],
             swiftSettings: strict),
         tests("ArchiveTests", ["Archive"]),
         tests("WireTests", ["AgentProtocol", "LaunchConfiguration", "Wire"]),

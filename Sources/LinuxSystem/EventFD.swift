@@ -18,6 +18,9 @@ public struct EventFD: ~Copyable, Sendable {
         _ = eventfd_write(descriptor.raw, 1)
     }
 
+    /// The same through a copy of its descriptor.
+    public static func signal(_ raw: Int32) { _ = eventfd_write(raw, 1) }
+
     /// Takes the counter back to zero and returns what it held.
     @discardableResult
     public borrowing func drain() -> UInt64 {

@@ -12,7 +12,9 @@ public enum Thread {
     }
 
     /// Starts a thread whose name (at most 15 bytes) shows in ps(1), top(1) and violation reports.
-    public static func start(named name: StaticString, _ run: @escaping @Sendable () -> Void) throws(SystemError) {
+    public static func start(
+        named name: StaticString, stackSize: Int = Thread.stackSize, _ run: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
         var attributes = pthread_attr_t()
         // SAFETY: the attribute object lives until pthread_create has copied it; the box is released by the new thread exactly once.
         unsafe pthread_attr_init(&attributes)

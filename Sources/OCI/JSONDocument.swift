@@ -5,7 +5,7 @@ public enum JSONDocument {
     public static let sizeLimit: UInt64 = 4 << 20
 
     /// Parses `bytes` and builds a value of them; `name` names the document in errors.
-    static func decode<Value>(
+    public static func decode<Value>(
         _ bytes: [UInt8], name: String, _ build: (JSONValue) throws(FieldError) -> Value
     ) throws(OCIError) -> Value {
         guard let value = JSONValue(bytes) else { throw .invalid(document: name, detail: "it is not JSON") }
@@ -16,63 +16,68 @@ public enum JSONDocument {
 }
 
 /// What is wrong with a field.
-struct FieldError: Error, Equatable {
+public struct FieldError: Error, Equatable {
     /// As in `layers[0].digest`; empty for the whole document.
-    var path: String
+    public var path: String
     /// Continues the path: " is missing".
-    let problem: String
+    public let problem: String
 
-    static func wrongType(_ path: String) -> FieldError { FieldError(path: path, problem: " has the wrong type") }
+    public init(path: String, problem: String) {
+        self.path = path
+        self.problem = problem
+    }
+
+    public static func wrongType(_ path: String) -> FieldError { FieldError(path: path, problem: " has the wrong type") }
 
     /// The error of a field within `parent`.
-    func within(_ parent: String) -> FieldError {
+    public func within(_ parent: String) -> FieldError {
         let separator = path.isEmpty || path.utf8.first == UInt8(ascii: "[") ? "" : "."
         return FieldError(path: parent + separator + path, problem: problem)
     }
 }
 
 /// An object's fields. Absent and null are the same, as in the Go programs that write these documents; of a name given twice the last one counts.
-struct JSONObject {
-    private let members: [JSONValue.Member]
+public struct JSONObject {
+    public let members: [JSONValue.Member]
 
-    init(_ value: JSONValue) throws(FieldError) {
+    public init(_ value: JSONValue) throws(FieldError) {
         guard case .object(let members) = value else { throw .wrongType("") }
         self.members = members
     }
 
-    func value(_ name: String) -> JSONValue? {
+    public func value(_ name: String) -> JSONValue? {
         guard let member = members.last(where: { $0.name == name }), member.value != .null else { return nil }
         return member.value
     }
 
-    func string(_ name: String) throws(FieldError) -> String? {
+    public func string(_ name: String) throws(FieldError) -> String? {
         guard let value = value(name) else { return nil }
         guard case .string(let text) = value else { throw .wrongType(name) }
         return text
     }
 
-    func integer(_ name: String) throws(FieldError) -> Int64? {
+    public func integer(_ name: String) throws(FieldError) -> Int64? {
         guard let value = value(name) else { return nil }
         guard case .integer(let number) = value else { throw .wrongType(name) }
         return number
     }
 
-    func object<Value>(_ name: String, _ build: (JSONObject) throws(FieldError) -> Value) throws(FieldError) -> Value? {
+    public func object<Value>(_ name: String, _ build: (JSONObject) throws(FieldError) -> Value) throws(FieldError) -> Value? {
         guard let value = value(name) else { return nil }
         do throws(FieldError) {
             return try build(JSONObject(value))
         } catch { throw error.within(name) }
     }
 
-    func list<Value>(_ name: String, _ build: (JSONValue) throws(FieldError) -> Value) throws(FieldError) -> [Value]? {
+    public func list<Value>(_ name: String, _ build: (JSONValue) throws(FieldError) -> Value) throws(FieldError) -> [Value]? {
         guard let value = value(name) else { return nil }
         do throws(FieldError) { return try value.list(build) } catch { throw error.within(name) }
     }
 
-    func strings(_ name: String) throws(FieldError) -> [String]? { try list(name) { value throws(FieldError) in try value.text() } }
+    public func strings(_ name: String) throws(FieldError) -> [String]? { try list(name) { value throws(FieldError) in try value.text() } }
 
     /// Names and texts.
-    func texts() throws(FieldError) -> [String: String] {
+    public func texts() throws(FieldError) -> [String: String] {
         var texts: [String: String] = [:]
         for member in members {
             do throws(FieldError) { texts[member.name] = try member.value.text() } catch { throw error.within(member.name) }
@@ -81,19 +86,19 @@ struct JSONObject {
     }
 
     /// What must be there.
-    func require<Value>(_ name: String, _ value: Value?) throws(FieldError) -> Value {
+    public func require<Value>(_ name: String, _ value: Value?) throws(FieldError) -> Value {
         guard let value else { throw FieldError(path: name, problem: " is missing") }
         return value
     }
 }
 
 extension JSONValue {
-    func text() throws(FieldError) -> String {
+    public func text() throws(FieldError) -> String {
         guard case .string(let text) = self else { throw .wrongType("") }
         return text
     }
 
-    func list<Value>(_ build: (JSONValue) throws(FieldError) -> Value) throws(FieldError) -> [Value] {
+    public func list<Value>(_ build: (JSONValue) throws(FieldError) -> Value) throws(FieldError) -> [Value] {
         guard case .array(let values) = self else { throw .wrongType("") }
         var list: [Value] = []
         list.reserveCapacity(values.count)
@@ -103,7 +108,7 @@ extension JSONValue {
         return list
     }
 
-    func digest() throws(FieldError) -> Digest {
+    public func digest() throws(FieldError) -> Digest {
         let text = try text()
         do throws(OCIError) { return try Digest(text) } catch { throw FieldError(path: "", problem: ": \(error.description)") }
     }

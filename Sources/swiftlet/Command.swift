@@ -12,6 +12,7 @@ enum Command {
         let rest = Array(arguments.dropFirst())
         switch word {
         case "run": try runContainer(rest, launched: launched)
+        case "pull": pull(rest)
         case "doctor": exit(try Doctor.run(rest, installation: Installation.current()) { Process.print($0) })
         case "--help", "-h", "help": Process.print(help)
         case "--version", "version": Process.print("swiftlet \(swiftletVersion)\n")
@@ -19,6 +20,7 @@ enum Command {
             guard let subcommand = rest.first?.string else {
                 throw .usage("no command after \"image\": use 'swiftlet image ls'", command: "swiftlet")
             }
+            if subcommand == "pull" { pull(Array(rest.dropFirst())) }
             guard let command = ImageCommand(subcommand: subcommand) else { throw unknown(subcommand) }
             runImageCommand(command, Array(rest.dropFirst()))
         default:
@@ -48,6 +50,19 @@ enum Command {
         }
     }
 
+    private static func pull(_ arguments: [Text]) -> Never {
+        do throws(ContainerError) {
+            guard let options = try PullOptions.parse(arguments) else {
+                Process.print(PullOptions.help)
+                exit(0)
+            }
+            try RegistryProcess.replaceThisProcess(options, try Installation.current(), environment: Process.environment)
+        } catch {
+            Process.report(error)
+            exit(error.imageCommandExitCode)
+        }
+    }
+
     private static let help = """
         Usage: swiftlet COMMAND
 
@@ -59,6 +74,7 @@ enum Command {
           inspect   Show what is known about images, as JSON
           load      Store the images of an archive
           prune     Remove what no image needs
+          pull      Get an image from a registry
           rmi       Remove images
           save      Write images to an archive
           tag       Give an image another name
@@ -73,8 +89,8 @@ enum Command {
     private static func unknown(_ word: String) -> ContainerError {
         let advice: String
         switch word {
-        case "pull", "login", "logout", "search":
-            advice = "copy the image into an archive with 'skopeo copy docker://NAME docker-archive:FILE' and store it with 'swiftlet load -i FILE'"
+        case "login", "logout", "search":
+            advice = "'skopeo' and 'docker' have one, and 'swiftlet pull' uses the credentials that their login leaves"
         case "push":
             advice = "write the image with 'swiftlet save -o FILE NAME' and copy it with 'skopeo copy oci-archive:FILE docker://NAME'"
         case "build", "buildx", "builder", "commit", "import":

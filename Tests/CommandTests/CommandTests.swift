@@ -44,6 +44,16 @@ final class Prefix: Sendable {
         try makeDisk(image)
     }
 
+    /// A stand-in for `swiftlet-registry` that runs this shell script.
+    func writeRegistryClient(_ script: String) throws {
+        let path = directory.path + "/bin/swiftlet-registry"
+        if !FileManager.default.fileExists(atPath: path) {
+            let standIn = (#filePath as NSString).deletingLastPathComponent + "/stand-in-registry"
+            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: standIn)
+        }
+        try directory.write("bin/registry-script", Array(script.utf8))
+    }
+
     /// Makes the disk of an image in the store, of one block, as if it had been unpacked before.
     func makeDisk(_ image: TestImage) throws {
         let blobs = image.layers.map { digestText($0.bytes) }
@@ -93,6 +103,14 @@ final class Prefix: Sendable {
         #expect(files.contains { $0.contains("memfd:") })
         // The directories and documents that only `swiftlet` needed are closed; no layer was opened.
         #expect(!files.contains { $0.hasSuffix("/layout") || $0.hasSuffix("index.json") || $0.contains("/layout/blobs/") || $0.hasSuffix("/lock") })
+    }
+
+    @Test func theRegistryClientTakesTheProcessOver() throws {
+        try prefix.writeRegistryClient("echo \"$$ $*\"; env >\"${0%/*}/environment\"; exit 7")
+        let result = try prefix.run("pull", "nginx:1.27", "-q")
+        #expect(result.status == 7)
+        #expect(result.output == "\(result.pid) pull --quiet -- docker.io/library/nginx:1.27\n")
+        #expect(String(decoding: try prefix.read("environment"), as: UTF8.self).contains("PATH="))
     }
 
     @Test func closedStandardDescriptorsAreNotReused() throws {

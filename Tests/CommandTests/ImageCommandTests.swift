@@ -179,8 +179,27 @@ import Testing
         try prefix.makeDisk(TestImage())
         #expect(try run("run", "app:1").status == 42)
         #expect(try run("run", short).status == 42)
+        let missing = try run("run", "nginx:1.27")
+        #expect(missing.status == 125)
+        #expect(missing.error.contains("swiftlet: the registry client \(prefix.directory.path)/bin/swiftlet-registry cannot be opened"), "\(missing)")
+    }
+
+    @Test func runGetsWhatIsMissing() throws {
+        let notice = "Unable to find image 'nginx:1.27' locally\n"
+        // The client fails, and has said why.
+        try prefix.writeRegistryClient("echo \"$*\"; exit 1")
+        #expect(try run("run", "nginx:1.27") == ("", notice + "pull -- docker.io/library/nginx:1.27\n", 125))
+        // It succeeds, but brings nothing.
+        try prefix.writeRegistryClient("exit 0")
         #expect(
-            try run("run", "nginx:1.27") == ("", "swiftlet: the image nginx:1.27 is not in the store: get it with 'swiftlet pull nginx:1.27'\n", 125))
+            try run("run", "nginx:1.27")
+                == ("", notice + "swiftlet: the image nginx:1.27 is not in the store: get it with 'swiftlet pull nginx:1.27'\n", 125))
+        // It brings the image.
+        try prefix.makeDisk(TestImage())
+        try prefix.writeRegistryClient("\"${0%/*}/swiftlet\" load -i layout && \"${0%/*}/swiftlet\" tag app:1 nginx:1.27")
+        let brought = try run("run", "nginx:1.27")
+        #expect(brought.status == 42, "\(brought)")
+        #expect(brought.output == "")
     }
 
     @Test(arguments: [

@@ -196,7 +196,7 @@ extension VirtualMachines {
                 let outcome = try swiftlet(arguments)
                 #expect(outcome.ending == .exited(0) && !outcome.text.isEmpty && outcome.errorText == "", "\(outcome)")
             }
-            for word in ["pull", "ps", "frobnicate"] {
+            for word in ["push", "ps", "frobnicate"] {
                 let outcome = try swiftlet([word])
                 #expect(outcome.ending == .exited(125) && outcome.errorText.contains(word), "\(outcome)")
             }

@@ -1,13 +1,17 @@
-// Running another program and waiting for it: posix_spawn(3), with an empty environment but PATH.
+// Running another program and waiting for it: posix_spawn(3), with an environment that says no more than PATH unless it has to.
 import CLinux
 import Glibc
 import LinuxSystem
+import Wire
 
 struct ChildProcess {
     let pid: pid_t
 
     /// Starts `program` with `descriptor`, if one is given, as its descriptor `number`; all others that aren't close-on-exec are inherited.
-    init(_ program: String, _ arguments: [String], descriptor: Int32? = nil, as number: Int32 = -1) throws(SystemError) {
+    init(
+        _ program: String, _ arguments: [String], descriptor: Int32? = nil, as number: Int32 = -1,
+        environment: [Text] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+    ) throws(SystemError) {
         // SAFETY: the actions are initialised before and destroyed after use; the argument vectors' strings are freed after the call that reads them.
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
@@ -16,7 +20,7 @@ struct ChildProcess {
         if let descriptor { unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, number) }
         var pid: pid_t = 0
         let code = unsafe CStringVector(arguments.map { Array($0.utf8) }).use { argv in
-            unsafe CStringVector([Array("PATH=/usr/sbin:/usr/bin:/sbin:/bin".utf8)]).use { envp in
+            unsafe CStringVector(environment.map(\.bytes)).use { envp in
                 unsafe posix_spawn(&pid, program, &actions, nil, argv, envp)
             }
         }

@@ -38,6 +38,7 @@ public struct Installation: Equatable, Sendable {
     }
 
     public var vmm: String { programs + "/swiftlet-vmm" }
+    public var registryClient: String { programs + "/swiftlet-registry" }
     public var kernel: String { data + "/vmlinux" }
     public var initrd: String { data + "/initrd" }
     /// The empty file system that images are unpacked onto.

@@ -59,7 +59,7 @@ public enum Run {
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
         let store = try surroundings.openStore()
-        let image = try load(options.image, from: store)
+        let image = try load(options.image, from: store, surroundings)
 
         let hostname = options.hostname ?? randomHostname()
         let process = try ContainerProcess(
@@ -86,15 +86,22 @@ public enum Run {
         return OpenFile(owning: try ContainerName.reserve(name))
     }
 
-    private static func load(_ text: Text, from store: ContentStore) throws(ContainerError) -> Image {
-        let resolution: ImageResolution
-        do throws(ImageError) {
-            resolution = try ImageReference(text.bytes).load { () in store }
-        } catch { throw .image(name: text.string, error) }
-        switch resolution {
+    /// An image that is in no place of this machine is pulled first.
+    private static func load(_ text: Text, from store: ContentStore, _ surroundings: Surroundings) throws(ContainerError) -> Image {
+        switch try resolve(text, in: store) {
+        case .found(let image): return image
+        case .notStored(let name): try RegistryProcess.pull(name, surroundings.installation, environment: surroundings.environment)
+        }
+        switch try resolve(text, in: store) {
         case .found(let image): return image
         case .notStored(let name): throw .notStored(name)
         }
+    }
+
+    private static func resolve(_ text: Text, in store: ContentStore) throws(ContainerError) -> ImageResolution {
+        do throws(ImageError) {
+            return try ImageReference(text.bytes).load { () in store }
+        } catch { throw .image(name: text.string, error) }
     }
 
     private static func openTimeline(_ timeline: RunOptions.Timeline) throws(ContainerError) -> OpenFile? {

@@ -11,7 +11,8 @@ public final class Ingest {
     /// In bytes: what is there, hashed. A download goes on from here.
     public private(set) var received: UInt64 = 0
 
-    private static let chunkLength = 1 << 20
+    /// In bytes. The buffer lies on the stack, and not every thread has a large one.
+    private static let chunkLength = 64 << 10
 
     private let store: ContentStore
     private let file: OwnedDescriptor
