@@ -20,7 +20,7 @@ public enum HostProbe {
 
     private static let iterations: UInt64 = 2048
     /// In nanoseconds. A CPU takes microseconds for the probe, an emulated one (a machine under TCG) a fifth of a millisecond, an interpreter at least 3.
-    private static let limit: UInt64 = 1_500_000
+    private static let limit: UInt64 = 2_500_000
     /// A busy or emulated host is slow in user mode too; an interpreter of kernel mode is a thousand times slower than that.
     private static let slowdownLimit: UInt64 = 100
     /// Short and many: on a busy host most are interrupted, but not all.

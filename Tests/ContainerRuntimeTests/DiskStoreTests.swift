@@ -77,7 +77,11 @@ private func digest(_ number: UInt8) throws -> Digest { try #require(Digest(byte
         #expect(try store.find(digest(1)) == nil)
     }
 
-    @Test(arguments: [[], Array("SWDISK01".utf8), Array("SWDISK00".utf8) + [UInt8](repeating: 0, count: 8), Array("SWDISK01".utf8) + [1, 0, 0, 0, 255, 255, 255, 255]] as [[UInt8]])
+    @Test(
+        arguments: [
+            [], Array("SWDISK01".utf8), Array("SWDISK00".utf8) + [UInt8](repeating: 0, count: 8),
+            Array("SWDISK01".utf8) + [1, 0, 0, 0, 255, 255, 255, 255],
+        ] as [[UInt8]])
     func aMapOfAnotherFormatIsNone(bytes: [UInt8]) throws {
         try Data(bytes).write(to: URL(fileURLWithPath: path(DiskStore.mapName(try digest(1)))))
         #expect(try store.find(digest(1)) == nil)

@@ -67,6 +67,7 @@ final class ImageStore: Sendable {
     private var disks: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path + "/disks")) ?? [] }
     /// Names of unpacked parts of images.
     var maps: [String] { disks.filter { $0.hasSuffix(".map") } }
+    var blocks: [String] { disks.filter { $0.hasSuffix(".blocks") } }
     /// What is neither a map nor its blocks: half-made, or locked.
     var unfinished: [String] { disks.filter { !$0.hasSuffix(".map") && !$0.hasSuffix(".blocks") } }
 }

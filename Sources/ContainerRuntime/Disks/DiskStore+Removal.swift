@@ -17,6 +17,8 @@ extension DiskStore {
     func evict(limit: UInt64?) throws(SystemError) {
         let half = try FileSystemSpace(of: directory).total / 2
         let limit = limit ?? half
+        // What killed processes left goes in any case.
+        _ = try sweep()
         var total = try used()
         if total <= limit { return }
         for entry in try entries().sorted(by: { $0.lastUse < $1.lastUse }) {

@@ -234,14 +234,17 @@ struct TreeWriter: ~Copyable {
     // MARK: Failures
 
     private func escape(_ path: [UInt8]) -> Failure {
-        Failure(.image, "\(name: layer.name.bytes) holds '\(name: path)', which climbs out of the root file system; the image must be built again without it")
+        let layer = layer.name.bytes
+        return Failure(
+            .image, "\(name: layer) holds '\(name: path)', which climbs out of the root file system; the image must be built again without it")
     }
 
     private func failure(_ error: SystemError, _ path: [UInt8]) -> Failure {
+        let layer = layer.name.bytes
         switch error {
-        case .noSpace, .quota: Failure(.storageFull, "no space left for '\(name: path)' of \(name: layer.name.bytes)")
-        case .noMemory: Failure(.outOfMemory, "the guest's memory is too small for '\(name: path)' of \(name: layer.name.bytes); use a larger --memory")
-        default: Failure(.image, "\(name: layer.name.bytes) can't be unpacked: '\(name: path)': \(error)")
+        case .noSpace, .quota: return Failure(.storageFull, "no space left for '\(name: path)' of \(name: layer)")
+        case .noMemory: return Failure(.outOfMemory, "the guest's memory is too small for '\(name: path)' of \(name: layer)")
+        default: return Failure(.image, "\(name: layer) can't be unpacked: '\(name: path)': \(error)")
         }
     }
 }
