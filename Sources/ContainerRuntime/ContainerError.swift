@@ -35,6 +35,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case tooManyVariables(Int)
     case diskStore(path: String, SystemError)
     case diskStoreFull(path: String)
+    case diskLimit(String)
     case corruptedLayer(name: String, found: Digest, expected: Digest)
     case damagedDiskMap
     case diskVanished
@@ -72,6 +73,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
             "the unpacked images in \(path) can't be used: \(error.call) failed: \(error.reason): set SWIFTLET_STORE to a directory of yours"
         case .diskStoreFull(let path):
             "no space is left for the unpacked image in \(path): make room, or set SWIFTLET_STORE to a directory that has some"
+        case .diskLimit(let text): "SWIFTLET_DISK_LIMIT=\"\(text)\" is no size: set it to one like 500m or 20g"
         case .corruptedLayer(let name, let found, let expected):
             "\(name) is corrupted: the digest of its blob is \(found), not \(expected): fetch or build the image again"
         case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"

@@ -37,15 +37,17 @@ public enum DiskAccess: WireCodable, Equatable, Sendable {
     case ephemeral
     /// Changed blocks are appended to these files, and the content's files stay as they are: to the first until it is sealed, then to the next, then nowhere.
     /// In the disk's map they follow the content's files. What the first one holds at the beginning is the disk's too, where the content's runs say so.
-    case copyOnWrite([Int32])
+    /// Together they get at most `limit` bytes more.
+    case copyOnWrite([Int32], limit: UInt64)
 
     public func encode(into encoder: inout WireEncoder) {
         switch self {
         case .readOnly: encoder.integer(UInt8(0))
         case .ephemeral: encoder.integer(UInt8(1))
-        case .copyOnWrite(let files):
+        case .copyOnWrite(let files, let limit):
             encoder.integer(UInt8(2))
             encoder.descriptors(files)
+            encoder.integer(limit)
         }
     }
 
@@ -53,7 +55,7 @@ public enum DiskAccess: WireCodable, Equatable, Sendable {
         switch try decoder.integer(UInt8.self) {
         case 0: self = .readOnly
         case 1: self = .ephemeral
-        case 2: self = .copyOnWrite(try decoder.descriptors())
+        case 2: self = .copyOnWrite(try decoder.descriptors(), limit: try decoder.integer())
         default: throw .unknownValue
         }
     }

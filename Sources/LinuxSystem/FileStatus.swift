@@ -27,6 +27,8 @@ public struct FileStatus: Equatable, Sendable {
     public let size: UInt64
     public let device: UInt64
     public let inode: UInt64
+    /// In seconds since 1970.
+    public let modified: Int
 
     public init(of raw: Int32) throws(SystemError) {
         var status = stat()
@@ -43,6 +45,7 @@ public struct FileStatus: Equatable, Sendable {
         self.size = size
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
+        modified = status.st_mtim.tv_sec
     }
 
     /// Of a file that isn't open: a block device's capacity stays unknown.
@@ -51,5 +54,6 @@ public struct FileStatus: Equatable, Sendable {
         size = UInt64(max(0, status.st_size))
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
+        modified = status.st_mtim.tv_sec
     }
 }

@@ -15,9 +15,9 @@ extension Block {
             try self.init(backend, serial: disk.serial.string)
         case (.mapped, .readOnly):
             try self.init(try BlockBackend(mapped: disk), serial: disk.serial.string)
-        case (.mapped, .copyOnWrite(let changes)):
+        case (.mapped, .copyOnWrite(let changes, let limit)):
             guard let first = changes.first else { throw VirtioDevicesError.damagedMap(name: name) }
-            let copy = try CopyOnWrite(content: try BlockBackend(mapped: disk), files: changes, started: try FileStatus(of: first).size)
+            let copy = try CopyOnWrite(content: try BlockBackend(mapped: disk), files: changes, started: try FileStatus(of: first).size, limit: limit)
             try self.init(copy, serial: disk.serial.string)
         case (.mapped, .ephemeral), (.extents, .copyOnWrite): throw VirtioDevicesError.writableDisk(name: name)
         }
@@ -50,7 +50,7 @@ extension Disk {
     /// The files that a run's `file` counts: the content's, then those for changes.
     fileprivate var mappedFiles: [Int32] {
         guard case .mapped(_, _, var files) = content else { return [] }
-        if case .copyOnWrite(let changes) = access { files += changes }
+        if case .copyOnWrite(let changes, _) = access { files += changes }
         return files
     }
 

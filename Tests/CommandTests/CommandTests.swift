@@ -58,12 +58,11 @@ final class Prefix: Sendable {
     func makeDisk(_ image: TestImage) throws {
         let blobs = image.layers.map { digestText($0.bytes) }
         let digits = Array(blobs.dropFirst().reduce(blobs[0]) { digestText(Array("\($0) \($1)".utf8)) }.suffix(64))
-        let chain = stride(from: 0, to: 64, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
-        let name = "store/disks/" + String(digits)
-        try Data(count: 4096).write(to: URL(fileURLWithPath: directory.path + "/\(name).blocks"))
+        let disks = directory.path + "/store/disks/"
+        try Data(count: 4096).write(to: URL(fileURLWithPath: disks + "0000000000000009.blocks"))
         let numbers = { (values: [UInt32]) in values.flatMap { value in [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: value >> $0) } } }
-        let map = Array("SWDISK01".utf8) + numbers([100, 1]) + chain + numbers([0, 1, 0, 0])
-        try Data(map).write(to: URL(fileURLWithPath: directory.path + "/\(name).map"))
+        let map = Array("SWDISK01".utf8) + numbers([100, 1, 9, 0]) + numbers([0, 1, 0, 0])
+        try Data(map).write(to: URL(fileURLWithPath: disks + String(digits) + ".map"))
     }
 
     func run(_ arguments: String...) throws -> (status: Int32, output: String, error: String, pid: Int32) {

@@ -30,7 +30,7 @@ extension VirtualMachines {
             expectRefusal(try swiftlet.run(image: layout + ":absent", ["/bin/true"]), naming: ["absent", "latest", "configured"])
             expectRefusal(try swiftlet.run(image: layout + ":@99", ["/bin/true"]), naming: ["@99"])
             expectRefusal(try swiftlet.run(image: "oci:/does/not/exist", ["/bin/true"]), naming: ["/does/not/exist"])
-            expectRefusal(try swiftlet.run(image: "busybox", ["/bin/true"]), naming: ["busybox", "local", "skopeo copy"])
+            expectRefusal(try swiftlet.run(image: "busybox", ["/bin/true"]), naming: ["busybox", "not in the store", "swiftlet pull"])
             expectRefusal(try swiftlet.run(image: "docker://busybox", ["/bin/true"]), naming: ["docker", "skopeo copy"])
             expectRefusal(try swiftlet.run(image: "oci-archive:" + layout, ["/bin/true"]), naming: ["archive"])
             expectRefusal(try swiftlet.run(image: "oci:" + Project.basic("busybox.oci.tar"), ["/bin/true"]), naming: ["directory"])
@@ -39,7 +39,7 @@ extension VirtualMachines {
 
         /// What only the guest finds, who alone reads layers.
         @Test(arguments: [
-            ("layer-corrupted", ["layer 1", "damaged"]), ("cut-tar", ["layer 1", "ends in the middle"]),
+            ("layer-corrupted", ["layer 1", "corrupted", "digest"]), ("cut-tar", ["layer 1", "ends in the middle"]),
             ("cut-gzip", ["layer 1", "truncated"]), ("cut-zstd", ["layer 1", "truncated"]), ("nonsense-tar", ["layer 1"]),
             ("nonsense-gzip", ["layer 1", "gzip"]), ("corrupted.oci.tar", ["layer 1"]), ("corrupted.docker.tar", ["layer 1"]),
         ])
@@ -47,10 +47,22 @@ extension VirtualMachines {
             expectRefusal(try swiftlet.run(image: Project.bad(image), ["/bin/true"]), naming: words)
         }
 
-        /// 10 GiB of zeros into a disk or a memory that is too small for them.
-        @Test(arguments: ["bomb-gzip", "bomb-zstd"], [["--storage-size", "64m"], ["--memory", "256m"]])
-        func bomb(image: String, options: [String]) throws {
-            expectRefusal(try swiftlet.run(options, image: Project.bad(image), ["/bin/true"]), naming: ["layer 2", "bomb"])
+        /// 10 GiB of zeros into a store that is too small for them. What was there stays, and a good image still fits.
+        @Test(.enabled(if: Project.isRoot, "only root can mount a small file system"), arguments: ["bomb-gzip", "bomb-zstd"])
+        func bomb(image: String) throws {
+            let store = swiftlet.directory.path + "/store"
+            try FileManager.default.createDirectory(atPath: store, withIntermediateDirectories: false)
+            let command = """
+                mount -t tmpfs -o size=64m none \(store) && export SWIFTLET_STORE=\(store) &&
+                \(Project.program) run \(Project.busybox) /bin/true && ls -A \(store)/disks >\(store)/before
+                \(Project.program) run \(Project.bad(image)) /bin/true; status=$?
+                ls -A \(store)/disks | grep -v -e map -e blocks
+                \(Project.program) run \(Project.busybox) /bin/true || echo lost
+                exit $status
+                """
+            let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: swiftlet.environment, .noInput)
+                .finish()
+            expectRefusal(outcome, naming: ["No space left on device", store, "SWIFTLET_STORE"])
         }
     }
 
@@ -93,9 +105,8 @@ extension VirtualMachines {
             }
             let image = "oci:" + Project.debian("debian-gzip")
             expectRefusal(try swiftlet.run(["--memory", "31m"], ["/bin/true"]), naming: ["31m", "32m"], hint: true)
-            // Too small for what is to be unpacked into it.
-            let outcome = try swiftlet.run(["--memory", "48m", "--storage-size", "32m"], image: image, ["/bin/true"])
-            #expect(outcome.ending == .exited(125) && outcome.errorText.split(separator: "\n").count == 1, "\(outcome)")
+            // An image may be larger than the memory: it is on a disk.
+            expectOutput(try swiftlet.run(["--memory", "64m"], image: image, ["/bin/echo", "enough"]), "enough\n")
         }
 
         @Test func moreMemoryThanTheHostHas() throws {
@@ -110,11 +121,12 @@ extension VirtualMachines {
             try FileManager.default.copyItem(atPath: Project.basic("busybox.oci.tar"), toPath: swiftlet.directory.path + "/image.tar")
             let node = try swiftlet.directory.file("kvm")
             let command = """
-                mount --bind \(node) /dev/kvm && chmod 600 /dev/kvm && cd / &&
+                mount --bind \(node) /dev/kvm && chmod 600 /dev/kvm && install -d -o 65534 \(swiftlet.directory.path)/store && cd / &&
                 exec setpriv --reuid=65534 --regid=65534 --clear-groups \(copy.program) run \(swiftlet.directory.path)/image.tar /bin/true
                 """
             var environment = swiftlet.environment
             environment["TMPDIR"] = "/tmp"
+            environment["SWIFTLET_STORE"] = swiftlet.directory.path + "/store"
             let outcome = try TestProcess(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", command], environment: environment, .noInput).finish()
             expectRefusal(outcome, naming: ["/dev/kvm", "may not be opened", "'kvm'"])
         }
@@ -153,9 +165,9 @@ extension VirtualMachines {
         @Test func fullScratchDiskInside() throws {
             let outcome = try swiftlet.shell(
                 ["--storage-size", "32m"],
-                "dd if=/dev/zero of=/big bs=64k 2>&1 | grep -o 'No space left on device'; rm /big; df / | tail -n 1 | cut -d ' ' -f 1 | cut -c1-7; exit 2"
+                "dd if=/dev/zero of=/big bs=64k 2>&1 | grep -o 'No space left on device'; rm /big; df -P / | awk 'END { print $1, ($2 < 32768) }'; exit 2"
             )
-            #expect(outcome.ending == .exited(2) && outcome.text == "No space left on device\n/dev/vd\n", "\(outcome)")
+            #expect(outcome.ending == .exited(2) && outcome.text == "No space left on device\noverlay 1\n", "\(outcome)")
         }
 
         @Test func guestThatPanics() throws {

@@ -18,6 +18,7 @@ enum Project {
     static func layered(_ name: String) -> String { images + "/layered/" + name }
     static func bad(_ name: String) -> String { images + "/bad/" + name }
     static func debian(_ name: String) -> String { images + "/debian/" + name }
+    static func real(_ tag: String) -> String { images + "/real/real:" + tag }
     static var busybox: String { "oci:" + basic("busybox") + ":latest" }
 
     /// Everything else on the machine holds still.
@@ -51,6 +52,25 @@ final class TestDirectory: Sendable {
     var entries: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }
 }
 
+/// The image store of all tests: each image is unpacked once, as on a user's machine.
+final class ImageStore: Sendable {
+    static let shared = ImageStore("/tmp/vmtests-store")
+
+    let path: String
+
+    init(_ path: String) {
+        self.path = path
+        // What runs before a test compares what there was must be the same as after it.
+        try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    private var disks: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path + "/disks")) ?? [] }
+    /// Names of unpacked parts of images.
+    var maps: [String] { disks.filter { $0.hasSuffix(".map") } }
+    /// What is neither a map nor its blocks: half-made, or locked.
+    var unfinished: [String] { disks.filter { !$0.hasSuffix(".map") && !$0.hasSuffix(".blocks") } }
+}
+
 /// What a run could leave on the machine.
 struct Leftovers: Equatable, CustomStringConvertible {
     var processes: [String] = []
@@ -70,6 +90,7 @@ struct Leftovers: Equatable, CustomStringConvertible {
             state.files += names(place).filter { Project.isLab || $0.contains("swiftlet") }.map { place + "/" + $0 }
         }
         state.files += names(directory).map { directory + "/" + $0 }
+        state.files += ImageStore.shared.unfinished
         state.files.sort()
         state.sockets = contents("/proc/net/unix").split(separator: "\n").filter { $0.contains("swiftlet") }.map(String.init).sorted()
         state.mounts = contents("/proc/self/mounts").split(separator: "\n").count
@@ -92,7 +113,9 @@ struct Swiftlet {
 
     init() throws {
         directory = try TestDirectory()
-        environment = ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": directory.path, "TMPDIR": directory.path]
+        environment = [
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": directory.path, "TMPDIR": directory.path, "SWIFTLET_STORE": ImageStore.shared.path,
+        ]
     }
 
     private func commandLine(_ arguments: [String]) -> [String] { starter + [Project.program] + arguments }

@@ -17,7 +17,7 @@ private final class Fixture {
     let disk: BlockFixture
     private(set) var expected: [UInt8]
 
-    init(stages: Int = 2, blocks: Int = 16) throws {
+    init(stages: Int = 2, blocks: Int = 16, limit: UInt64 = .max) throws {
         shared = try ScratchFile(bytes(1, blocks: 4))
         changes = try [ScratchFile(bytes(2, blocks: 2))] + (1..<max(stages, 1)).map { _ in try ScratchFile([]) }
         expected = bytes(1, blocks: 4) + [UInt8](repeating: 0, count: 4 * blockSize) + bytes(2, blocks: 2)
@@ -27,7 +27,7 @@ private final class Fixture {
                 BlockExtent(position: 0, descriptor: shared.raw, offset: 0, length: 16384),
                 BlockExtent(position: 32768, descriptor: changes[0].raw, offset: 0, length: 8192),
             ], size: UInt64(blocks * blockSize), name: "image", access: .readOnly)
-        disk = try BlockFixture(CopyOnWrite(content: content, files: changes.map(\.raw), started: 8192))
+        disk = try BlockFixture(CopyOnWrite(content: content, files: changes.map(\.raw), started: 8192, limit: limit))
     }
 
     func write(_ block: Int, _ data: [UInt8]) throws -> UInt8 {
@@ -107,6 +107,16 @@ func onlyWholeBlocksAreWritten(sector: UInt64, count: Int) throws {
     #expect(fixture.disk.hostFailure?.errno == ENOSPC)
     // A disk that lost something is never described.
     #expect(fixture.seal() == nil)
+}
+
+@Test func theHostLimitsWhatIsWritten() throws {
+    let fixture = try Fixture(limit: 8191)
+    #expect(try fixture.write(0, bytes(3, blocks: 1)) == Answer.ok)
+    // Again, and over what was there at the start: no block more.
+    #expect(try fixture.write(0, bytes(4, blocks: 1)) == Answer.ok)
+    #expect(try fixture.write(8, bytes(5, blocks: 2)) == Answer.ok)
+    #expect(try fixture.write(1, bytes(6, blocks: 1)) == Answer.ioError)
+    #expect(fixture.disk.hostFailure?.errno == ENOSPC)
 }
 
 @Test func aDiskInTooManyPiecesIsNotDescribed() throws {

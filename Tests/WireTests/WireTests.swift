@@ -82,7 +82,7 @@ private let machine: MachineConfiguration = {
     let extent = Extent(descriptor: 5, offset: 512, length: 1 << 20)
     let disks = [
         Disk(.extents([extent]), access: .readOnly, serial: "layers", name: "a.tar"),
-        Disk(.mapped(blocks: 77, runs: extent, files: [6, 7]), access: .copyOnWrite([8, 9]), serial: "image", name: "b"),
+        Disk(.mapped(blocks: 77, runs: extent, files: [6, 7]), access: .copyOnWrite([8, 9], limit: 1 << 40), serial: "image", name: "b"),
         Disk(.extents([extent]), access: .ephemeral, serial: "scratch", name: "c"),
     ]
     var machine = MachineConfiguration(

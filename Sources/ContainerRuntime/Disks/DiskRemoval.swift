@@ -1,12 +1,19 @@
-// Disks go when no image of the store needs them.
+// Disks go when no image of the store needs them, or when all together take too much space.
 import Images
+import LinuxSystem
 import OCI
+import Wire
 
 enum DiskRemoval {
     /// Removes disks of `candidates` (stacks of stored layers, the lowest first; nil: all disks) that none of the `needed` stacks has.
     /// The caller holds the store's exclusive lock. Returns how many bytes that freed.
     static func remove(from store: ContentStore, candidates: [[Digest]]?, needed: [[Digest]]) throws(StoreError) -> UInt64 {
-        // Disks are only evicted so far.
-        0
+        let wanted = Set(needed.flatMap { LayerChain($0).parts.map(\.chain) })
+        let removable = candidates.map { Set($0.flatMap { LayerChain($0).parts.map(\.chain) }) }
+        let disks: DiskStore
+        do throws(ContainerError) { disks = try DiskStore(of: store) } catch { return 0 }
+        do throws(SystemError) {
+            return try disks.remove { chain in wanted.contains(chain) || !(removable?.contains(chain) ?? true) }
+        } catch { throw .system(path: disks.path, error) }
     }
 }

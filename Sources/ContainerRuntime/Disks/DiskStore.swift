@@ -1,11 +1,12 @@
 // The store of disk images: `disks` in the image store's directory.
 //
-//   CHAIN.blocks   the blocks that the chain's last part changed, in the order in which they were first written
-//   CHAIN.map      the whole disk as runs of blocks in the files of the chain's parts; a disk exists when its map does
-//   CHAIN.lock     held by the process that unpacks the chain's last part
+//   CHAIN.map        a whole disk as runs of blocks in files; it exists when its map does, and its map's modification time says when it was last used
+//   ID.blocks        the blocks that one part of a chain changed, in the order in which they were first written
+//   CHAIN.lock       held by the process that unpacks the chain's last part
+//   unfinished-ID    a map or blocks to be, locked by its maker
 //
-// Maps and blocks come to their names complete and synced, and never change. A map's modification time says when it was last used. Whoever relies on a disk holds its
-// map locked, so that its removal (DiskStore+Eviction.swift) can tell what is in use.
+// Maps and blocks come to their names complete and synced, and never change. Whoever relies on a disk holds its map locked (shared); a removed map takes
+// along the blocks that no other map counts on (DiskStore+Removal.swift).
 import CLinux
 import Glibc
 import Images
@@ -32,6 +33,10 @@ final class DiskStore: Sendable {
         error.errno == ENOSPC || error.errno == EDQUOT ? .diskStoreFull(path: path) : .diskStore(path: path, error)
     }
 
+    static func blocksName(_ id: UInt64) -> String { hexadecimalText((0..<8).map { UInt8(truncatingIfNeeded: id >> (56 - 8 * $0)) }) + ".blocks" }
+    static func mapName(_ chain: Digest) -> String { chain.hexadecimal + ".map" }
+    static func lockName(_ chain: Digest) -> String { chain.hexadecimal + ".lock" }
+
     // MARK: Finding
 
     /// The disk of a chain; nil where there is none, or where a file of it is missing or no disk of ours.
@@ -40,10 +45,11 @@ final class DiskStore: Sendable {
             guard let map = try openMap(chain) else { return nil }
             guard let header = ImageDiskHeader(try readAt(map.descriptor.raw, offset: 0, count: ImageDiskHeader.lengthLimit)) else { return nil }
             var files: [OpenFile] = []
-            for part in header.chains {
-                guard let file = try open("\(part.hexadecimal).blocks") else { return nil }
+            for id in header.files {
+                guard let file = try open(Self.blocksName(id)) else { return nil }
                 files.append(file)
             }
+            // Somebody else's store can be used, but nobody learns that it was.
             _ = futimens(map.descriptor.raw, nil)
             return ImageDisk(map: map, header: header, files: files)
         } catch { throw failure(error) }
@@ -51,7 +57,7 @@ final class DiskStore: Sendable {
 
     /// Locked, and still the one of that name after that.
     private func openMap(_ chain: Digest) throws(SystemError) -> OpenFile? {
-        let name = "\(chain.hexadecimal).map"
+        let name = Self.mapName(chain)
         while let map = try open(name) {
             try map.descriptor.lock(.shared)
             if try directory.status(ofChild: name)?.inode == map.descriptor.status().inode { return map }
@@ -59,7 +65,7 @@ final class DiskStore: Sendable {
         return nil
     }
 
-    private func open(_ name: String) throws(SystemError) -> OpenFile? {
+    func open(_ name: String) throws(SystemError) -> OpenFile? {
         do throws(SystemError) {
             let descriptor = try directory.open(child: name, O_RDONLY | O_NONBLOCK)
             let status = try descriptor.status()
@@ -72,9 +78,15 @@ final class DiskStore: Sendable {
 
     // MARK: Making
 
+    /// How much may be written, in bytes: an image that unpacks to more than anybody expected must not fill the disk to its last block.
+    func room() throws(SystemError) -> UInt64 {
+        let space = try FileSystemSpace(of: directory)
+        return space.available - min(space.available, min(space.total / 20, 1 << 30))
+    }
+
     /// Held by the one process that unpacks `chain`'s last part; waits for another one that does.
     func lock(_ chain: Digest) throws(ContainerError) -> ChainLock {
-        let name = "\(chain.hexadecimal).lock"
+        let name = Self.lockName(chain)
         do throws(SystemError) {
             while true {
                 let file = try directory.open(child: name, O_RDWR | O_CREAT, mode: 0o600)
@@ -88,12 +100,13 @@ final class DiskStore: Sendable {
     /// A file that goes away with its last owner unless it is published.
     func makeFile() throws(ContainerError) -> UnfinishedFile {
         var generator = SystemRandomNumberGenerator()
-        let name = UnfinishedFile.prefix + String(generator.next() as UInt64, radix: 16)
+        let id: UInt64 = generator.next()
+        let name = UnfinishedFile.prefix + String(id, radix: 16)
         do throws(SystemError) {
             let file = try directory.open(child: name, O_RDWR | O_CREAT | O_EXCL, mode: 0o600)
             // Tells it from what a killed process left.
             try file.lock(.exclusive)
-            return UnfinishedFile(OpenFile(owning: file), name: name, in: self)
+            return UnfinishedFile(OpenFile(owning: file), id: id, name: name, in: self)
         } catch { throw failure(error) }
     }
 }
@@ -103,11 +116,13 @@ final class UnfinishedFile: Sendable {
     static let prefix = "unfinished-"
 
     let file: OpenFile
+    let id: UInt64
     private let name: String
     private let store: DiskStore
 
-    init(_ file: OpenFile, name: String, in store: DiskStore) {
+    init(_ file: OpenFile, id: UInt64, name: String, in store: DiskStore) {
         self.file = file
+        self.id = id
         self.name = name
         self.store = store
     }

@@ -11,7 +11,7 @@ struct ImageDisk: Sendable {
     /// Locked (shared).
     let map: OpenFile
     let header: ImageDiskHeader
-    /// The blocks, of the lowest part first.
+    /// The blocks, of the lowest part first; one for each of the header's.
     let files: [OpenFile]
 
     /// For the VMM: which inherits the descriptors.
@@ -24,40 +24,39 @@ struct ImageDisk: Sendable {
     var openFiles: [OpenFile] { [map] + files }
 }
 
-/// What stands before the runs in a map's file: a magic number that names the format, the disk's size, and the chains whose files the runs count.
-/// Integers are 32-bit, little-endian; the length is a multiple of 16.
+/// What stands before the runs in a map's file: a magic number that names the format, the disk's size, and the files that the runs count.
+/// Integers are little-endian: the magic of 8 bytes, the blocks and the number of files of 32 bits, and an id of 64 bits for each file.
 struct ImageDiskHeader: Equatable {
     /// Another format, or another file system in it, has another number: its disks are unpacked again.
     static let magic = Array("SWDISK01".utf8)
     private static let fixedLength = 16
+    private static let idLength = 8
 
     /// Of 4096 bytes.
     let blocks: UInt32
-    let chains: [Digest]
+    /// Random numbers, so that a layer that is unpacked again doesn't take the place of blocks that other maps count on.
+    let files: [UInt64]
 
-    init(blocks: UInt32, chains: [Digest]) {
+    init(blocks: UInt32, files: [UInt64]) {
         self.blocks = blocks
-        self.chains = chains
+        self.files = files
     }
 
     /// Nil where `bytes`, the beginning of a map, is none of this format.
     init?(_ bytes: [UInt8]) {
+        func integer(_ start: Int, _ count: Int) -> UInt64 { bytes[start..<start + count].reversed().reduce(0) { $0 << 8 | UInt64($1) } }
         guard bytes.count >= Self.fixedLength, bytes.starts(with: Self.magic) else { return nil }
-        func integer(_ start: Int) -> UInt32 { bytes[start..<start + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) } }
-        blocks = integer(8)
-        let count = Int(integer(12))
-        guard count <= LayerChain.partLimit, bytes.count >= Self.fixedLength + 32 * count else { return nil }
-        chains = (0..<count).compactMap { number in
-            let start = Self.fixedLength + 32 * number
-            return Digest(bytes: Array(bytes[start..<start + 32]))
-        }
+        blocks = UInt32(integer(8, 4))
+        let count = Int(integer(12, 4))
+        guard count <= LayerChain.partLimit, bytes.count >= Self.fixedLength + Self.idLength * count else { return nil }
+        files = (0..<count).map { integer(Self.fixedLength + Self.idLength * $0, Self.idLength) }
     }
 
     var bytes: [UInt8] {
-        let integers = [blocks, UInt32(chains.count)].flatMap { value in [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: value >> $0) } }
-        return Self.magic + integers + chains.flatMap(\.bytes)
+        func bytes(_ value: UInt64, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) } }
+        return Self.magic + bytes(UInt64(blocks), 4) + bytes(UInt64(files.count), 4) + files.flatMap { bytes($0, Self.idLength) }
     }
 
     /// In bytes.
-    static let lengthLimit = fixedLength + 32 * LayerChain.partLimit
+    static let lengthLimit = fixedLength + idLength * LayerChain.partLimit
 }

@@ -29,8 +29,9 @@ struct Unpacking {
         self.installation = installation
     }
 
-    /// The image's disk, unpacked if that has not been done; nil for an image without layers.
-    func disk() throws(ContainerError) -> ImageDisk? {
+    /// The image's disk, unpacked if that has not been done; nil for an image without layers. After unpacking, other disks make room if all together take more
+    /// than `limit` bytes (nil: half of the file system).
+    func disk(limit: UInt64?) throws(ContainerError) -> ImageDisk? {
         guard let top = chain.top else { return nil }
         if let disk = try store.find(top) { return disk }
         // Every process takes the locks from the lowest part up: none waits for one that waits for it.
@@ -50,6 +51,7 @@ struct Unpacking {
         for part in missing.dropFirst() { locks.append(try store.lock(part.chain)) }
         if !missing.isEmpty { try unpack(Array(missing), onto: base) }
         guard let disk = try store.find(top) else { throw .diskVanished }
+        do throws(SystemError) { try store.evict(limit: limit) } catch { throw store.failure(error) }
         withExtendedLifetime(locks) {}
         return disk
     }
@@ -75,10 +77,12 @@ struct Unpacking {
                 try StartingDisk(template: installation.diskTemplate, in: first.blocks.file, store: store)
             }
         let status = try run(targets, start)
-        let files = base?.files ?? []
-        for (number, target) in targets.enumerated() {
-            let chains = (base?.header.chains ?? []) + parts[...number].map(\.chain)
-            guard try publish(target, chains: chains, blocks: start.blocks, files: files + targets[...number].map(\.blocks.file)) else { break }
+        var header = ImageDiskHeader(blocks: start.blocks, files: base?.header.files ?? [])
+        var files = base?.files ?? []
+        for target in targets {
+            header = ImageDiskHeader(blocks: header.blocks, files: header.files + [target.blocks.id])
+            files.append(target.blocks.file)
+            guard try publish(target, header, files) else { break }
         }
         // The VMM has said why.
         if status != 0 { throw .reported }
@@ -95,7 +99,8 @@ struct Unpacking {
                 kernel: kernel, initrd: initrd,
                 disks: [
                     Disk(
-                        start.content, access: .copyOnWrite(targets.map { $0.blocks.file.descriptor.raw }), serial: "image", name: Text(store.path)),
+                        start.content, access: .copyOnWrite(targets.map { $0.blocks.file.descriptor.raw }, limit: try store.room()), serial: "image",
+                        name: Text(store.path)),
                     Disk(.extents(layers.map { Extent($0.range) }), access: .readOnly, serial: "layers", name: "the image's layers"),
                 ])
             let task = UnpackingConfiguration(steps: steps(targets, layers), lifeline: lifeline.reading.raw)
@@ -147,7 +152,7 @@ struct Unpacking {
     // MARK: The result
 
     /// Publishes a part whose map the VMM has written; false where it has not. The VMM speaks with a guest that nobody trusts: its word is checked.
-    private func publish(_ target: Target, chains: [Digest], blocks: UInt32, files: [OpenFile]) throws(ContainerError) -> Bool {
+    private func publish(_ target: Target, _ header: ImageDiskHeader, _ files: [OpenFile]) throws(ContainerError) -> Bool {
         let runs: [UInt8]
         do throws(SystemError) {
             let length = try target.map.file.descriptor.status().size
@@ -156,16 +161,12 @@ struct Unpacking {
             for file in files { fileBlocks.append(try file.descriptor.status().size / DiskMap.blockSize) }
             guard length <= UInt64(DiskMap.runLimit * DiskMap.runLength) else { throw SystemError(call: "", errno: EINVAL) }
             runs = try readAt(target.map.file.descriptor.raw, offset: 0, count: Int(length))
-            guard DiskMap.decode(runs, blocks: blocks, fileBlocks: fileBlocks) != nil else { throw SystemError(call: "", errno: EINVAL) }
+            guard DiskMap.decode(runs, blocks: header.blocks, fileBlocks: fileBlocks) != nil else { throw SystemError(call: "", errno: EINVAL) }
         } catch { throw error.errno == EINVAL ? .damagedDiskMap : store.failure(error) }
-        let name = target.part.chain.hexadecimal
-        try target.blocks.publish(as: name + ".blocks")
         let map = try store.makeFile()
-        do throws(SystemError) {
-            let header = ImageDiskHeader(blocks: blocks, chains: chains).bytes
-            try writeAt(map.file.descriptor.raw, offset: 0, header + runs)
-        } catch { throw store.failure(error) }
-        try map.publish(as: name + ".map")
+        do throws(SystemError) { try writeAt(map.file.descriptor.raw, offset: 0, header.bytes + runs) } catch { throw store.failure(error) }
+        try target.blocks.publish(as: DiskStore.blocksName(target.blocks.id))
+        try map.publish(as: DiskStore.mapName(target.part.chain))
         return true
     }
 }

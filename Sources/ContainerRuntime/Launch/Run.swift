@@ -32,6 +32,13 @@ public struct Surroundings: Sendable {
         do throws(StoreError) { return try ContentStore.open(storeDirectory(environment)) } catch { throw .store(error) }
     }
 
+    /// How much all unpacked images together may take on disk, in bytes; nil: half of the file system.
+    func diskLimit() throws(ContainerError) -> UInt64? {
+        guard let text = variable("SWIFTLET_DISK_LIMIT")?.string, !text.isEmpty else { return nil }
+        guard let limit = Quantities.size(text) else { throw .diskLimit(text) }
+        return limit
+    }
+
     var scratchDirectory: String {
         let directory = variable("TMPDIR")?.string ?? ""
         return directory.isEmpty ? "/var/tmp" : directory
@@ -58,7 +65,7 @@ public enum Run {
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let disk = try Unpacking(image, store: try DiskStore(of: store), installation: installation).disk()
+        let disk = try Unpacking(image, store: try DiskStore(of: store), installation: installation).disk(limit: try surroundings.diskLimit())
         let scratch = try makeScratch(options, surroundings)
         let timeline = try openTimeline(options.timeline)
         let files = LaunchFiles(

@@ -66,11 +66,12 @@ public final class CopyOnWrite {
     private var stage = 0
     /// In blocks.
     private var fileLength: UInt64
-    /// How many more blocks the files may get: together as many as the disk has, so that a guest that writes the same blocks in every stage comes to an end.
+    /// How many more blocks the files may get.
     private var room: UInt64
 
     /// What `content` has in the first of `files` counts as written in the first stage. `started` is the length of that file in bytes, a multiple of 4096.
-    public init(content: BlockBackend, files: [Int32], started: UInt64) throws(VirtioDevicesError) {
+    /// All files together get at most `limit` bytes more, and no more than the disk has: a guest that writes the same blocks in every stage comes to an end.
+    public init(content: BlockBackend, files: [Int32], started: UInt64, limit: UInt64 = .max) throws(VirtioDevicesError) {
         guard !files.isEmpty, content.access == .readOnly, content.size.isMultiple(of: CopyOnWrite.blockSize),
             content.size / CopyOnWrite.blockSize <= UInt64(UInt32.max), started.isMultiple(of: CopyOnWrite.blockSize)
         else { throw .damagedMap(name: content.name) }
@@ -78,7 +79,7 @@ public final class CopyOnWrite {
         self.files = files
         changed = ChangedBlocks(blocks: content.size / CopyOnWrite.blockSize)
         fileLength = started / CopyOnWrite.blockSize
-        room = content.size / CopyOnWrite.blockSize
+        room = min(content.size, limit) / CopyOnWrite.blockSize
         for extent in content.extents where extent.descriptor == files[0] {
             guard extent.offset.isMultiple(of: CopyOnWrite.blockSize), extent.length.isMultiple(of: CopyOnWrite.blockSize) else {
                 throw .damagedMap(name: content.name)
