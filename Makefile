@@ -53,6 +53,7 @@ check:
 
 bench: build
 	@Benchmarks/run
+	@Benchmarks/pull
 
 fuzz: SECONDS ?= 600
 fuzz:

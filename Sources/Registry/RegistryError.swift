@@ -61,6 +61,19 @@ public enum RegistryError: Error, Equatable, CustomStringConvertible {
         networkDescription ?? refusalDescription ?? contentDescription
     }
 
+    /// What has just happened, where it is tried again: without the advice for who has to give up.
+    var cause: String {
+        switch self {
+        case .unreachable(let host, let detail): "\(host) cannot be reached (\(detail))"
+        case .interrupted(let host, _): "\(host) broke the connection off"
+        case .stalled(let host, let seconds): "\(host) sent next to nothing for \(seconds) seconds"
+        case .failed(let host, let status, let message): "\(host) failed with status \(status)\(Self.quoted(message))"
+        case .tooManyRequests(let host, _): "\(host) allows no more requests for now"
+        case .wrongSize(let what, let expected, let found): "\(what) ended after \(found) of \(expected) bytes"
+        default: description
+        }
+    }
+
     private var networkDescription: String? {
         switch self {
         case .unresolvable(let host): "the address of \(host) cannot be found: check the name and the network"

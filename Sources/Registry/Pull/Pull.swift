@@ -181,6 +181,6 @@ public struct Pull {
 
     private func note(_ milliseconds: Int, _ reason: RegistryError) {
         let seconds = (milliseconds + 999) / 1000
-        progress.note("Retrying in \(seconds) second\(seconds == 1 ? "" : "s"): \(reason)")
+        progress.note("Retrying in \(seconds) second\(seconds == 1 ? "" : "s"): \(reason.cause)")
     }
 }
