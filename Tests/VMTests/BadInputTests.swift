@@ -30,7 +30,7 @@ extension VirtualMachines {
             expectRefusal(try swiftlet.run(image: layout + ":absent", ["/bin/true"]), naming: ["absent", "latest", "configured"])
             expectRefusal(try swiftlet.run(image: layout + ":@99", ["/bin/true"]), naming: ["@99"])
             expectRefusal(try swiftlet.run(image: "oci:/does/not/exist", ["/bin/true"]), naming: ["/does/not/exist"])
-            expectRefusal(try swiftlet.run(image: "busybox", ["/bin/true"]), naming: ["busybox", "not in the store", "swiftlet pull"])
+            expectRefusal(try swiftlet.run(["--pull=never"], image: "busybox", ["/bin/true"]), naming: ["busybox", "not in the store", "swiftlet pull"])
             expectRefusal(try swiftlet.run(image: "docker://busybox", ["/bin/true"]), naming: ["docker", "skopeo copy"])
             expectRefusal(try swiftlet.run(image: "oci-archive:" + layout, ["/bin/true"]), naming: ["archive"])
             expectRefusal(try swiftlet.run(image: "oci:" + Project.basic("busybox.oci.tar"), ["/bin/true"]), naming: ["directory"])
