@@ -107,7 +107,8 @@ private func sentence(_ words: [String]) -> String {
     @Test func everyOptionIsUnderstood() throws {
         let words = [
             "-it", "-e", "A=1", "--env", "B", "--env-file", "f", "-w", "/w", "-u", "1:2", "-h", "host", "--entrypoint", "e", "--read-only", "--tmpfs",
-            "/run:size=1m,exec", "--cpus", "1.5", "-m", "1g", "--storage-size", "2g", "--pull", "never", "--name", "me", "--rm", "--kernel", "k", "--initrd", "i",
+            "/run:size=1m,exec", "--cpus", "1.5", "-m", "1g", "--storage-size", "2g", "--pull", "never", "--name", "me", "--rm", "--kernel", "k",
+            "--initrd", "i",
             "--timeline=t", "--log-level", "debug", "--ulimit", "nofile=1:2", "--stop-signal", "SIGQUIT", "image", "c",
         ]
         let options = try #require(try parse(words))
