@@ -56,8 +56,8 @@ share() {
         "SWIFTLET_STORE=$store/loaded" "$bench/bin/swiftlet" run debian sh -c "$2"
 }
 
-SWIFTLET_STORE=$store/loaded "$bench/bin/swiftlet" load -i "$layout" >/dev/null
-time_unpacking 5
+SWIFTLET_STORE=$store/loaded "$bench/bin/swiftlet" load -i "$layout" >/dev/null 2>"$raw/load.log"
+time_unpacking 4
 time_cached
 if [ -z "$only" ] && [ -w /proc/sys/vm/drop_caches ]; then
     echo "watching what two containers share" >&2

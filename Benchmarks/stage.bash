@@ -72,6 +72,10 @@ collect_images() {
     for name in debian nginx java; do
         skopeo copy -q --insecure-policy "oci:build/test-images/real/real:$name" "oci:$1:$name"
     done
+    # The names by which `swiftlet load` stores them.
+    for name in busybox debian nginx java; do
+        skopeo copy -q --insecure-policy "oci:$1:$name" "oci:$1:docker.io/library/$name:latest"
+    done
 }
 
 # write_layout DIRECTORY LAYER SUFFIX DIFFID

@@ -77,8 +77,8 @@ extension Measurements {
                         reach: 1.05))
                 figures.append(
                     Figure(
-                        "cached-\(name)-exit-to-busybox\(suffix)", self.title("\(title): exit", situation), .ratio, pairs.map { $0.0.exit / $0.1.exit },
-                        reach: 1.05))
+                        "cached-\(name)-exit-to-busybox\(suffix)", self.title("\(title): exit", situation), .ratio,
+                        pairs.map { $0.0.exit / $0.1.exit }, reach: 1.05))
             }
         }
         return Results.Section(title: "Start from the store of disks, to busybox's", figures: figures.compactMap(\.self))

@@ -64,7 +64,8 @@ extension Measurements {
                 }
             }
         }
-        return Results.Section(title: "Start from the store of disks beside QEMU microvm's whole run of the same kernel", figures: figures.compactMap(\.self))
+        return Results.Section(
+            title: "Start from the store of disks beside QEMU microvm's whole run of the same kernel", figures: figures.compactMap(\.self))
     }
 
     // MARK: Phases
