@@ -51,7 +51,7 @@ private func digest(_ number: UInt8) throws -> Digest { try #require(Digest(byte
         try blocks.publish(as: DiskStore.blocksName(blocks.id))
         let all = ids + [blocks.id]
         let runs = all.indices.map { DiskRun(block: UInt32($0), count: 1, file: UInt32($0), fileBlock: 0) }
-        let bytes = ImageDiskHeader(blocks: 100, files: all).bytes + DiskMap.encode(runs)
+        let bytes = ImageDiskMap.encode(ImageDiskHeader(blocks: 100, files: all), runs: DiskMap.encode(runs))
         try Data(bytes).write(to: URL(fileURLWithPath: path(DiskStore.mapName(chain))))
         let date = Date(timeIntervalSinceNow: -Double(seconds))
         try FileManager.default.setAttributes([.modificationDate: date], ofItemAtPath: path(DiskStore.mapName(chain)))
@@ -79,8 +79,8 @@ private func digest(_ number: UInt8) throws -> Digest { try #require(Digest(byte
 
     @Test(
         arguments: [
-            [], Array("SWDISK01".utf8), Array("SWDISK00".utf8) + [UInt8](repeating: 0, count: 8),
-            Array("SWDISK01".utf8) + [1, 0, 0, 0, 255, 255, 255, 255],
+            [], Array("SWDISK02".utf8), Array("SWDISK00".utf8) + [UInt8](repeating: 0, count: 8),
+            Array("SWDISK02".utf8) + [1, 0, 0, 0, 255, 255, 255, 255],
         ] as [[UInt8]])
     func aMapOfAnotherFormatIsNone(bytes: [UInt8]) throws {
         try Data(bytes).write(to: URL(fileURLWithPath: path(DiskStore.mapName(try digest(1)))))
@@ -88,6 +88,37 @@ private func digest(_ number: UInt8) throws -> Digest { try #require(Digest(byte
         // Nothing can use it: it goes with the next removal.
         _ = try store.remove { _ in false }
         #expect(names == [])
+    }
+
+    /// Whatever a file system lost or a hand changed.
+    @Test func aDamagedMapIsNone() throws {
+        try make(digest(1))
+        let path = path(DiskStore.mapName(try digest(1)))
+        let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+        for length in bytes.indices {
+            try Data(bytes.prefix(length)).write(to: URL(fileURLWithPath: path))
+            #expect(try store.find(digest(1)) == nil, "\(length) bytes")
+        }
+        for index in bytes.indices {
+            var other = bytes
+            other[index] ^= 0x10
+            try Data(other).write(to: URL(fileURLWithPath: path))
+            #expect(try store.find(digest(1)) == nil, "byte \(index)")
+        }
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        #expect(try store.find(digest(1)) != nil)
+    }
+
+    @Test func aDiskWithFewerBlocksThanItsMapSaysIsNone() throws {
+        let ids = try make(digest(2), upon: make(digest(1)))
+        for id in ids {
+            let path = path(DiskStore.blocksName(id))
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            try Data(bytes.dropLast()).write(to: URL(fileURLWithPath: path))
+            #expect(try store.find(digest(2)) == nil)
+            try bytes.write(to: URL(fileURLWithPath: path))
+            #expect(try store.find(digest(2)) != nil)
+        }
     }
 
     @Test func aLinkInTheMapsPlaceIsNotFollowed() throws {

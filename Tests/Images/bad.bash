@@ -68,6 +68,39 @@ for way in root:/ parent:/.. relative:../../../../.. proc-root:/proc/1/root proc
     tar --append --absolute-names "${plain[@]}" --transform='s,^file$,way/escaped,' --directory="$tree" --file="$SCRATCH/$name.tar" file
     write_layout "$name" "$busybox" "$SCRATCH/$name.tar"
 done
+# A layer that isn't what the configuration says, a bad one upon good ones, and the same with a good one in its place.
+with last_diff_id="sha256:$(printf '0%.0s' {1..64})" write_layout wrong-diff-id "$busybox" "$SCRATCH/absolute.tar"
+write_layout spoiled "$busybox" "$SCRATCH/absolute.tar" "$SCRATCH/cut.tar"
+write_layout corrected "$busybox" "$SCRATCH/absolute.tar" "$SCRATCH/link-root.tar"
+
+# Whiteouts of something else than a name in their directory.
+climb whiteout-parent --transform='s,^file$,etc/.wh...,' file
+climb whiteout-self --transform='s,^file$,etc/.wh..,' file
+climb whiteout-nothing --transform='s,^file$,.wh.,' file
+climb whiteout-above --transform='s,^file$,../.wh.bin,' file
+ln -sfn way "$tree/way"
+tar --create "${plain[@]}" --directory="$tree" --file="$SCRATCH/whiteout-loop.tar" way
+tar --append "${plain[@]}" --transform='s,^file$,way/.wh.bin,' --directory="$tree" --file="$SCRATCH/whiteout-loop.tar" file
+write_layout whiteout-loop "$busybox" "$SCRATCH/whiteout-loop.tar"
+
+# Whiteouts through links of the layer below, which lead out or elsewhere, and of a link.
+mkdir -p "$SCRATCH"/below/{keep,emptied/old,stays} "$SCRATCH"/above/{out,up,proc,alias,keep/b}
+: | tee "$SCRATCH"/below/{marker,keep/{a,b,c},emptied/file,stays/file} "$SCRATCH"/above/{out/.wh.a,up/.wh.marker,proc/.wh.bin,alias/.wh..wh..opq,.wh.link} \
+    >"$SCRATCH/above/keep/b/.wh.inside"
+ln -s /../../keep "$SCRATCH/below/out"
+ln -s ../../../.. "$SCRATCH/below/up"
+ln -s /proc/1/root "$SCRATCH/below/proc"
+ln -s emptied "$SCRATCH/below/alias"
+ln -s stays "$SCRATCH/below/link"
+tar --create "${plain[@]}" --directory="$SCRATCH/below" --transform='s,^proc,way,' --file="$SCRATCH/below.tar" keep emptied stays marker out up proc alias link
+(cd "$SCRATCH/above" && find . -type f -printf '%P\n' | sort) |
+    tar --create "${plain[@]}" --directory="$SCRATCH/above" --transform='s,^proc,way,' --files-from=- --file="$SCRATCH/above.tar"
+write_layout whiteouts "$busybox" "$SCRATCH/below.tar" "$SCRATCH/above.tar"
+# Everything below goes, the layer's own stays, although the marker comes last.
+cp "$SCRATCH/whole.tar" "$SCRATCH/opaque-root.tar"
+tar --append "${plain[@]}" --transform='s,^file$,.wh..wh..opq,' --directory="$tree" --file="$SCRATCH/opaque-root.tar" file
+write_layout opaque-root "$busybox" "$SCRATCH/absolute.tar" "$SCRATCH/opaque-root.tar"
+
 # The files that the runtime writes, turned into links to a file of the image.
 rm "$tree/way"
 mkdir "$tree/etc"

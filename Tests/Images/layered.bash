@@ -2,6 +2,7 @@
 #
 #   layered     gzip with pax headers, zstd with GNU headers, uncompressed, and sparse files in each of the formats
 #   many        busybox under 126 layers more
+#   more        the same under 173 more: more layers than parts of a disk
 # shellcheck shell=bash
 
 # Layer 2: what there is to be kept, hidden or replaced later.
@@ -77,10 +78,11 @@ done
 write_layout layered "${layers[@]}"
 
 layers=("$BASIC/busybox.tar.gz")
-for number in {1..126}; do
+for number in {1..299}; do
     mkdir -p "$SCRATCH/many/many"
     printf '%s\n' "$number" | tee "$SCRATCH/many/many/last" >"$SCRATCH/many/many/$number"
     tar --create "${plain[@]}" --directory="$SCRATCH/many" --file="$SCRATCH/many-$number.tar" "many/$number" many/last
     layers+=("$SCRATCH/many-$number.tar")
 done
-write_layout many "${layers[@]}"
+write_layout many "${layers[@]:0:127}"
+write_layout more "${layers[@]}"

@@ -40,7 +40,8 @@ extension VirtualMachines {
 
         /// What only the guest finds, who alone reads layers.
         @Test(arguments: [
-            ("layer-corrupted", ["layer 1", "corrupted", "digest"]), ("cut-tar", ["layer 1", "ends in the middle"]),
+            ("layer-corrupted", ["layer 1", "corrupted", "digest"]), ("wrong-diff-id", ["layer 2", "corrupted", "digest"]),
+            ("cut-tar", ["layer 1", "ends in the middle"]),
             ("cut-gzip", ["layer 1", "truncated"]), ("cut-zstd", ["layer 1", "truncated"]), ("nonsense-tar", ["layer 1"]),
             ("nonsense-gzip", ["layer 1", "gzip"]), ("corrupted.oci.tar", ["layer 1"]), ("corrupted.docker.tar", ["layer 1"]),
         ])

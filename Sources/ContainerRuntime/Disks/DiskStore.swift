@@ -10,6 +10,7 @@
 import CLinux
 import Glibc
 import Images
+import LaunchConfiguration
 import LinuxSystem
 import OCI
 
@@ -39,16 +40,19 @@ final class DiskStore: Sendable {
 
     // MARK: Finding
 
-    /// The disk of a chain; nil where there is none, or where a file of it is missing or no disk of ours.
+    /// The disk of a chain; nil where there is none, or where a file of it is missing, damaged or no disk of ours: then it can be unpacked again.
     func find(_ chain: Digest) throws(ContainerError) -> ImageDisk? {
         do throws(SystemError) {
-            guard let map = try openMap(chain) else { return nil }
-            guard let header = ImageDiskHeader(try readAt(map.descriptor.raw, offset: 0, count: ImageDiskHeader.lengthLimit)) else { return nil }
+            guard let map = try openMap(chain), map.size <= UInt64(ImageDiskMap.lengthLimit) else { return nil }
+            guard let (header, runs) = ImageDiskMap.decode(try readAt(map.descriptor.raw, offset: 0, count: Int(map.size))) else { return nil }
             var files: [OpenFile] = []
             for id in header.files {
                 guard let file = try open(Self.blocksName(id)) else { return nil }
                 files.append(file)
             }
+            // Blocks that became fewer.
+            let fileBlocks = files.map { $0.size / DiskMap.blockSize }
+            guard DiskMap.decode(runs, blocks: header.blocks, fileBlocks: fileBlocks)?.isEmpty == false else { return nil }
             // Somebody else's store can be used, but nobody learns that it was.
             _ = futimens(map.descriptor.raw, nil)
             return ImageDisk(map: map, header: header, files: files)

@@ -17,18 +17,41 @@ struct ImageDisk: Sendable {
     /// For the VMM: which inherits the descriptors.
     var content: DiskContent {
         let start = UInt64(header.bytes.count)
-        let runs = Extent(descriptor: map.descriptor.raw, offset: start, length: map.size - start)
+        let length = map.size - start - UInt64(ImageDiskMap.digestLength)
+        let runs = Extent(descriptor: map.descriptor.raw, offset: start, length: length)
         return .mapped(blocks: header.blocks, runs: runs, files: files.map { $0.descriptor.raw })
     }
 
     var openFiles: [OpenFile] { [map] + files }
 }
 
+/// A map's file: the header, the runs, and the SHA-256 of both. The file system below may lose a file's end; a disk without some of its blocks must not be used.
+enum ImageDiskMap {
+    /// In bytes.
+    static let digestLength = 32
+
+    static func encode(_ header: ImageDiskHeader, runs: [UInt8]) -> [UInt8] {
+        let bytes = header.bytes + runs
+        return bytes + Digest(of: bytes).bytes
+    }
+
+    /// The header and the runs. Nil where `bytes` are no map, or are damaged.
+    static func decode(_ bytes: [UInt8]) -> (header: ImageDiskHeader, runs: [UInt8])? {
+        guard let header = ImageDiskHeader(bytes), bytes.count >= header.bytes.count + digestLength else { return nil }
+        let content = Array(bytes.dropLast(digestLength))
+        guard Digest(of: content).bytes == bytes.suffix(digestLength) else { return nil }
+        return (header, Array(content.dropFirst(header.bytes.count)))
+    }
+
+    /// In bytes.
+    static let lengthLimit = ImageDiskHeader.lengthLimit + DiskMap.runLimit * DiskMap.runLength + digestLength
+}
+
 /// What stands before the runs in a map's file: a magic number that names the format, the disk's size, and the files that the runs count.
 /// Integers are little-endian: the magic of 8 bytes, the blocks and the number of files of 32 bits, and an id of 64 bits for each file.
 struct ImageDiskHeader: Equatable {
     /// Another format, or another file system in it, has another number: its disks are unpacked again.
-    static let magic = Array("SWDISK01".utf8)
+    static let magic = Array("SWDISK02".utf8)
     private static let fixedLength = 16
     private static let idLength = 8
 

@@ -34,6 +34,8 @@ struct Unpacking {
     func disk(limit: UInt64?) throws(ContainerError) -> ImageDisk? {
         guard let top = chain.top else { return nil }
         if let disk = try store.find(top) { return disk }
+        // A thousand layers are more open files than most limits allow at first; where they can't be raised, a sentence follows.
+        try? raiseOpenFileLimit()
         // Every process takes the locks from the lowest part up: none waits for one that waits for it.
         var locks: [ChainLock] = []
         var base: ImageDisk?
@@ -164,7 +166,7 @@ struct Unpacking {
             guard DiskMap.decode(runs, blocks: header.blocks, fileBlocks: fileBlocks) != nil else { throw SystemError(call: "", errno: EINVAL) }
         } catch { throw error.errno == EINVAL ? .damagedDiskMap : store.failure(error) }
         let map = try store.makeFile()
-        do throws(SystemError) { try writeAt(map.file.descriptor.raw, offset: 0, header.bytes + runs) } catch { throw store.failure(error) }
+        do throws(SystemError) { try writeAt(map.file.descriptor.raw, offset: 0, ImageDiskMap.encode(header, runs: runs)) } catch { throw store.failure(error) }
         try target.blocks.publish(as: DiskStore.blocksName(target.blocks.id))
         try map.publish(as: DiskStore.mapName(target.part.chain))
         return true

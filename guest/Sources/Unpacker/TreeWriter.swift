@@ -219,7 +219,7 @@ struct TreeWriter: ~Copyable {
     }
 
     /// Removes what lower layers left in a directory.
-    private func clear(_ directory: EntryPath) throws(SystemError) {
+    private mutating func clear(_ directory: EntryPath) throws(SystemError) {
         for name in try FileSystem.names(in: CPath(directory.bytes)) {
             let child = directory.child(name)
             let path = CPath(child.bytes)
