@@ -10,7 +10,7 @@ prepare_stage() {
     rm -rf "$tree"
     mkdir -p "$tree"/{bin,etc,proc,sys,dev,run,root,tmp} "$tree"/bench/{bin,raw,share/swiftlet}
     local program
-    for program in qemu-system-x86_64 crun runc strace; do
+    for program in qemu-system-x86_64 crun runc strace umoci; do
         copy_program "$tree" "$program"
     done
     # Firmware and option ROMs of its microvm machine.
@@ -28,9 +28,10 @@ prepare_stage() {
     mkdir -p "$tree/bench/tiny-root"
     assemble started "$tree/bench/tiny-root/started"
     make_image "$tree/bench/tiny-root" "$tree/bench/tiny"
+    collect_images "$tree/bench/images" "$tree/bench/image"
     make_bundle "$tree/bench/root" "$tree/bench/bundle"
     make_initrd "$tree/bench/qemu.initrd"
-    cp "$benchmarks/session" "$benchmarks/enter" "$tree/bench/"
+    cp "$benchmarks/session" "$benchmarks/images.sh" "$benchmarks/enter" "$tree/bench/"
 }
 
 # copy_program TREE NAME: with all that it loads, at the same paths.
@@ -54,15 +55,27 @@ make_root() {
     echo 'root:x:0:' >"$1/etc/group"
 }
 
-# make_image ROOT LAYOUT: an OCI layout with one gzip layer, and LAYOUT-tar with the same layer as it is.
+# make_image ROOT LAYOUT: an OCI layout with one gzip layer.
 make_image() {
     local tar=$2.layer digest
     tar --create --sort=name --numeric-owner --owner=0 --group=0 --mtime=@0 --directory="$1" --file="$tar" .
     digest=$(sha256sum "$tar" | cut -d ' ' -f 1)
     gzip -9 -n <"$tar" >"$tar.gz"
     write_layout "$2" "$tar.gz" +gzip "$digest"
-    write_layout "$2-tar" "$tar" '' "$digest"
     rm "$tar" "$tar.gz"
+}
+
+# collect_images LAYOUT BUSYBOX: one layout of what is started as `images` says: real images from the tests' recipes beside BUSYBOX.
+collect_images() {
+    local name
+    skopeo copy -q --insecure-policy "oci:$2" "oci:$1:busybox"
+    for name in debian nginx java; do
+        skopeo copy -q --insecure-policy "oci:build/test-images/real/real:$name" "oci:$1:$name"
+    done
+    # The names by which `swiftlet load` stores them.
+    for name in busybox debian nginx java; do
+        skopeo copy -q --insecure-policy "oci:$1:$name" "oci:$1:docker.io/library/$name:latest"
+    done
 }
 
 # write_layout DIRECTORY LAYER SUFFIX DIFFID

@@ -202,6 +202,21 @@ import Testing
         #expect(brought.output == "")
     }
 
+    @Test func theUserDecidesWhenAnImageIsPulled() throws {
+        try prefix.writeRegistryClient("echo \"$*\"; exit 1")
+        #expect(
+            try run("run", "--pull=never", "nginx:1.27")
+                == ("", "swiftlet: the image nginx:1.27 is not in the store: get it with 'swiftlet pull nginx:1.27'\n", 125))
+        try prefix.makeImage()
+        _ = try succeed("load", "-i", "layout")
+        _ = try succeed("tag", short, "app:1")
+        #expect(try run("run", "--pull=always", "app:1") == ("", "pull -- docker.io/library/app:1\n", 125))
+        // What lies here is nowhere else.
+        #expect(try run("run", "--pull=always", "layout").status == 42)
+        try prefix.writeRegistryClient("exit 0")
+        #expect(try run("run", "--pull=always", "app:1").status == 42)
+    }
+
     @Test(arguments: [
         (["inspect"], "no image: name one or more", 125), (["tag", "a"], "give two names: the image's, and the new one", 125),
         (["tag", "a", "B"], "\"B\" is no image name: repository name (library/B) must be lowercase", 1),

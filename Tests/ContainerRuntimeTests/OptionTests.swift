@@ -83,6 +83,7 @@ private func sentence(_ words: [String]) -> String {
         ),
         (["--name", "x", "image"], "--name \"x\": names are two or more letters, digits, \"_\", \".\" and \"-\", beginning with a letter or digit"),
         (["--hostname", "a b", "image"], "--hostname \"a b\": host names are 1 to 64 letters, digits, \".\", \"-\" and \"_\""),
+        (["--pull", "sometimes", "image"], "--pull \"sometimes\": it must be missing, always or never"),
         (["--log-level", "loud", "image"], "--log-level \"loud\": it must be error, warn, info or debug"),
         (["--stop-signal", "SIGFOO", "image"], "--stop-signal \"SIGFOO\": it is no signal: give a name such as SIGQUIT or a number"),
         (
@@ -106,7 +107,8 @@ private func sentence(_ words: [String]) -> String {
     @Test func everyOptionIsUnderstood() throws {
         let words = [
             "-it", "-e", "A=1", "--env", "B", "--env-file", "f", "-w", "/w", "-u", "1:2", "-h", "host", "--entrypoint", "e", "--read-only", "--tmpfs",
-            "/run:size=1m,exec", "--cpus", "1.5", "-m", "1g", "--storage-size", "2g", "--name", "me", "--rm", "--kernel", "k", "--initrd", "i",
+            "/run:size=1m,exec", "--cpus", "1.5", "-m", "1g", "--storage-size", "2g", "--pull", "never", "--name", "me", "--rm", "--kernel", "k",
+            "--initrd", "i",
             "--timeline=t", "--log-level", "debug", "--ulimit", "nofile=1:2", "--stop-signal", "SIGQUIT", "image", "c",
         ]
         let options = try #require(try parse(words))
@@ -121,6 +123,7 @@ private func sentence(_ words: [String]) -> String {
         #expect(options.cpus == 2)
         #expect(options.memory == 1 << 30)
         #expect(options.storageSize == 2 << 30)
+        #expect(options.pull == .never)
         #expect(options.name == "me")
         #expect(options.kernel == "k")
         #expect(options.initrd == "i")

@@ -87,8 +87,8 @@ struct Leftovers: Equatable, CustomStringConvertible {
             if name.hasPrefix("swiftlet") { state.processes.append("\(name) \(pid)") }
         }
         for place in ["/tmp", "/var/tmp", "/run", "/dev/shm"] {
-            // Elsewhere than in the lab other programs come and go.
-            state.files += names(place).filter { Project.isLab || $0.contains("swiftlet") }.map { place + "/" + $0 }
+            // Elsewhere than in the lab other programs come and go; and /var/tmp is seen through from there.
+            state.files += names(place).filter { Project.isLab && place != "/var/tmp" || $0.contains("swiftlet") }.map { place + "/" + $0 }
         }
         state.files += names(directory).map { directory + "/" + $0 }
         state.files += ImageStore.shared.unfinished

@@ -3,7 +3,7 @@ import Foundation
 
 private let situations = ["alone", "beside"]
 private let images: [(name: String, title: String)] = [
-    ("swiftlet-tiny", "tiny image"), ("swiftlet", "busybox, tar+gzip"), ("swiftlet-tar", "busybox, tar"),
+    ("swiftlet-tiny", "tiny image"), ("swiftlet", "busybox"),
 ]
 private let peers: [(name: String, title: String)] = [
     ("qemu", "QEMU microvm as lean as it gets, /init reboots"), ("qemu-plain", "QEMU microvm with its defaults, /init reboots"),
@@ -13,7 +13,7 @@ extension Measurements {
     var results: Results {
         Results(
             schema: 1, environment: facts["environment"] ?? "unknown", facts: facts, discardedRuns: discarded,
-            sections: [starts, ratios] + situations.map { phases(images[0], $0) }
+            sections: [starts, ratios] + imageSections + situations.map { phases(images[0], $0) }
                 + [phases(images[1], situations[0]), costs, sizes].filter { !$0.figures.isEmpty },
             leftOut: Dictionary(leftOut, uniquingKeysWith: { first, _ in first }))
     }
@@ -42,7 +42,7 @@ extension Measurements {
             figures.append(Figure("\(name)-first-byte", "\(title): first byte", .nanoseconds, trials.compactMap(\.firstByte)))
             figures.append(Figure("\(name)-exit", "\(title): exit", .nanoseconds, trials.map(\.exit)))
         }
-        return Results.Section(title: "Start to end", figures: figures.compactMap(\.self))
+        return Results.Section(title: "Start to end, from the store of disks", figures: figures.compactMap(\.self))
     }
 
     /// Of the same round, so that whatever disturbed both leaves their ratio.
@@ -64,7 +64,8 @@ extension Measurements {
                 }
             }
         }
-        return Results.Section(title: "Cold start beside QEMU microvm's whole run of the same kernel", figures: figures.compactMap(\.self))
+        return Results.Section(
+            title: "Start from the store of disks beside QEMU microvm's whole run of the same kernel", figures: figures.compactMap(\.self))
     }
 
     // MARK: Phases

@@ -59,6 +59,14 @@ private func guestRegions(_ all: [Region], size: UInt64) -> Range<Int>? {
     return nil
 }
 
+/// Of a VMM, in bytes, separated by tabs: private outside of guest RAM, proportional outside of guest RAM, resident guest RAM.
+func vmmMemory(_ pid: pid_t, guestMemory: Int) -> String {
+    let all = regions(of: pid)
+    guard let guest = guestRegions(all, size: UInt64(guestMemory)) else { fail("no guest RAM of \(guestMemory) bytes in process \(pid)") }
+    let own = all[..<guest.lowerBound] + all[guest.upperBound...]
+    return "\(own.reduce(0) { $0 + $1.privateBytes })\t\(own.reduce(0) { $0 + $1.proportional })\t\(all[guest].reduce(0) { $0 + $1.resident })"
+}
+
 /// One line per sample: nanoseconds since execve, then bytes: private outside of guest RAM, the same counted proportionally, resident of guest RAM. After the samples
 /// the last one's mappings, largest first.
 func watchMemory(of words: [String], guestMemory: Int) -> String {

@@ -1,5 +1,5 @@
-// What is to be timed. One line per command, fields separated by tabs: NAME, SITUATION, then the program and its arguments.
-// `%r` in an argument becomes the round's number.
+// What is to be timed. One line per command, fields separated by tabs: NAME, SITUATION, then VARIABLE=VALUE for its environment, the program and its arguments.
+// `%r` in one of them becomes the round's number.
 import Glibc
 
 /// What else the machine has while a command runs.
@@ -8,6 +8,8 @@ enum Situation: String {
     case alone
     /// Another, empty virtual machine exists.
     case beside
+    /// As `alone`, and no file system's pages are in memory.
+    case cold
     /// It makes no difference.
     case any
 }

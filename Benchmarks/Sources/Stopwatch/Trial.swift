@@ -9,18 +9,23 @@ struct Child {
     let executed: Int64
     let output: Int32
 
+    /// `words`: as in a plan.
     init(_ words: [String]) {
+        let variables = words.prefix { !$0.hasPrefix("/") && $0.contains("=") }
+        let words = words.dropFirst(variables.count)
+        guard let program = words.first else { fail("a command without a program") }
         var pipe: [Int32] = [0, 0]
         // SAFETY: pipe2 writes two descriptors.
         guard unsafe stopwatch_pipe(&pipe) == 0 else { fail("no pipe") }
         let log = unsafe stopwatch_open_write("/tmp/stopwatch.stderr")
         var pointers = unsafe words.map { unsafe strdup($0) }
         unsafe pointers.append(nil)
-        var environment: [UnsafeMutablePointer<CChar>?] = unsafe [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nil]
+        var environment = unsafe (variables + ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]).map { unsafe strdup($0) }
+        unsafe environment.append(nil)
         var executed: Int64 = 0
         // SAFETY: both vectors end with NULL and outlive the call, in which the child copies them by execve.
         pid = unsafe stopwatch_spawn(&pointers, &environment, pipe[1], log, &executed)
-        guard pid > 0 else { fail("cannot start \(words[0]): error \(stopwatch_errno())") }
+        guard pid > 0 else { fail("cannot start \(program): error \(stopwatch_errno())") }
         self.executed = executed
         output = pipe[0]
         close(pipe[1])
@@ -69,6 +74,13 @@ struct Trial {
     }
 }
 
+/// Writes out what is dirty, then has the kernel forget the pages of files, directory entries and inodes.
+func dropPages() {
+    sync()
+    save("3", to: "/proc/sys/vm/drop_caches")
+    usleep(30_000)
+}
+
 /// One line per trial: name, situation, round, first byte, exit, when it was executed; separated by tabs.
 func timeAll(_ plan: Plan, rounds: Int) -> String {
     var lines = ""
@@ -76,6 +88,7 @@ func timeAll(_ plan: Plan, rounds: Int) -> String {
         for command in plan.commands {
             // What the last command left to be done by the kernel (freeing its memory, RCU callbacks) is not this one's.
             usleep(30_000)
+            if command.situation == .cold { dropPages() }
             var machine: Int32 = -1
             if command.situation == .beside {
                 machine = stopwatch_create_machine()

@@ -3,6 +3,7 @@
 //
 // usage: Stopwatch time PLAN ROUNDS RESULT
 //        Stopwatch memory RAM RESULT COMMAND [ARGUMENT...]
+//        Stopwatch sharing RAM RESULT COMMAND [ARGUMENT...]
 //        Stopwatch clocks RESULT     how far CLOCK_REALTIME, strace's clock, is ahead of CLOCK_MONOTONIC
 import CStopwatch
 import Glibc
@@ -37,6 +38,9 @@ case "time" where arguments.count == 5:
 case "memory" where arguments.count > 4:
     guard let size = Int(arguments[2]), size > 0 else { fail("RAM is a number of bytes, not '\(arguments[2])'") }
     save(watchMemory(of: Array(arguments[4...]), guestMemory: size), to: arguments[3])
+case "sharing" where arguments.count > 4:
+    guard let size = Int(arguments[2]), size > 0 else { fail("RAM is a number of bytes, not '\(arguments[2])'") }
+    save(watchSharing(of: Array(arguments[4...]), guestMemory: size), to: arguments[3])
 case "clocks" where arguments.count == 3: save("\(stopwatch_clock_distance())\n", to: arguments[2])
-default: fail("usage: Stopwatch time PLAN ROUNDS RESULT | memory RAM RESULT COMMAND [ARGUMENT...] | clocks RESULT")
+default: fail("usage: Stopwatch time PLAN ROUNDS RESULT | memory|sharing RAM RESULT COMMAND [ARGUMENT...] | clocks RESULT")
 }

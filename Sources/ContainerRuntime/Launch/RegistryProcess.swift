@@ -22,7 +22,6 @@ public enum RegistryProcess {
 
     /// Gets an image that a container needs. The client says itself what goes wrong; all of its output goes to standard error, the other belongs to the container.
     static func pull(_ name: ImageName, _ installation: Installation, environment: [Text]) throws(ContainerError) {
-        printError("Unable to find image '\(name.familiar)' locally")
         let program = installation.registryClient
         let arguments = [program] + PullOptions(name: name).registryArguments
         let status: Int32

@@ -59,7 +59,7 @@ public enum Run {
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
         let store = try surroundings.openStore()
-        let image = try load(options.image, from: store, surroundings)
+        let image = try load(options, from: store, surroundings)
 
         let hostname = options.hostname ?? randomHostname()
         let process = try ContainerProcess(
@@ -86,16 +86,28 @@ public enum Run {
         return OpenFile(owning: try ContainerName.reserve(name))
     }
 
-    /// An image that is in no place of this machine is pulled first.
-    private static func load(_ text: Text, from store: ContentStore, _ surroundings: Surroundings) throws(ContainerError) -> Image {
-        switch try resolve(text, in: store) {
-        case .found(let image): return image
-        case .notStored(let name): try RegistryProcess.pull(name, surroundings.installation, environment: surroundings.environment)
+    /// An image that is in no place of this machine is pulled first, unless the user has other wishes.
+    private static func load(_ options: RunOptions, from store: ContentStore, _ surroundings: Surroundings) throws(ContainerError) -> Image {
+        if options.pull == .always, let name = name(options.image) {
+            try RegistryProcess.pull(name, surroundings.installation, environment: surroundings.environment)
         }
-        switch try resolve(text, in: store) {
+        switch try resolve(options.image, in: store) {
+        case .found(let image): return image
+        case .notStored(let name):
+            guard options.pull == .missing else { throw .notStored(name) }
+            printError("Unable to find image '\(name.familiar)' locally")
+            try RegistryProcess.pull(name, surroundings.installation, environment: surroundings.environment)
+        }
+        switch try resolve(options.image, in: store) {
         case .found(let image): return image
         case .notStored(let name): throw .notStored(name)
         }
+    }
+
+    /// Nil for an image in a place of this machine.
+    private static func name(_ text: Text) -> ImageName? {
+        if let reference = try? ImageReference(text.bytes), (try? reference.loadLocal()) == nil { return try? ImageName(text.string) }
+        return nil
     }
 
     private static func resolve(_ text: Text, in store: ContentStore) throws(ContainerError) -> ImageResolution {

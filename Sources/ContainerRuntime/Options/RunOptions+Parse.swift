@@ -5,7 +5,7 @@ public import Wire
 
 enum RunOption: Equatable, Sendable {
     case interactive, terminal, environment, environmentFile, workingDirectory, user, hostname, entrypoint, readOnly, tmpfs, cpus, memory
-    case storageSize, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
+    case storageSize, pull, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
 
     static let parser = OptionParser<RunOption>(
         command: "swiftlet run",
@@ -22,7 +22,8 @@ enum RunOption: Equatable, Sendable {
             .init(.tmpfs, "tmpfs", .required("DIR[:OPTIONS]"), "Mount a file system in memory"),
             .init(.cpus, "cpus", .required("N"), "Virtual CPUs, 1 to 64; fractions are rounded up (1)"),
             .init(.memory, "memory", short: "m", .required("SIZE"), "Memory of the machine, as 512m or 2g (512m)"),
-            .init(.storageSize, "storage-size", .required("SIZE"), "Put the root file system on a scratch disk of this size"),
+            .init(.storageSize, "storage-size", .required("SIZE"), "Keep what is written on a disk of this size, not in memory"),
+            .init(.pull, "pull", .required("WHEN"), "Get the image: missing, always or never (missing)"),
             .init(.name, "name", .required("NAME"), "Reserve a name while the container runs"),
             .init(.remove, "rm", .none, "Accepted: nothing is ever kept"),
             .init(.kernel, "kernel", .required("FILE"), "Boot this kernel, a vmlinux or bzImage"),
@@ -42,7 +43,7 @@ extension RunOptions {
 
         Runs a command in a container, in a virtual machine of its own.
 
-        IMAGE is a name or an ID in the store ("swiftlet images" lists it), or a local image:
+        IMAGE is a name, pulled where the store lacks it, an ID in the store, or a local image:
           oci:DIR[:NAME]               a directory in OCI layout
           oci-archive:FILE[:NAME]      a tar archive of one
           docker-archive:FILE[:NAME]   an archive that "docker save" wrote
@@ -89,7 +90,7 @@ extension RunOptions {
         case .kernel: kernel = value
         case .initrd: initrd = value
         case .timeline: timeline = option.value.map(Timeline.file) ?? .summary
-        case .cpus, .memory, .storageSize, .logLevel, .ulimit, .stopSignal: try applyQuantity(option, value.string)
+        case .cpus, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal: try applyQuantity(option, value.string)
         }
     }
 
@@ -111,6 +112,9 @@ extension RunOptions {
             guard size >= Self.minimumStorage else { throw wrong(option, "a scratch disk needs at least 16m") }
             guard size <= Self.maximumStorage else { throw wrong(option, "a scratch disk can have at most 16t") }
             storageSize = size
+        case .pull:
+            guard let policy = PullPolicy(rawValue: text) else { throw wrong(option, "it must be missing, always or never") }
+            pull = policy
         case .logLevel:
             let levels: [String: LogLevel] = ["error": .error, "warn": .warn, "info": .info, "debug": .debug]
             guard let level = levels[text] else { throw wrong(option, "it must be error, warn, info or debug") }

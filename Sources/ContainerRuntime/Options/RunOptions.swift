@@ -14,6 +14,14 @@ public struct RunOptions: Equatable, Sendable {
         case file(Text)
     }
 
+    /// When an image that is named is got from its registry.
+    public enum PullPolicy: String, Equatable, Sendable, CaseIterable {
+        /// Where the store doesn't have it.
+        case missing
+        case always
+        case never
+    }
+
     public static let defaultMemory: UInt64 = 512 << 20
     /// Less has no room for the kernel and the agent.
     public static let minimumMemory: UInt64 = 32 << 20
@@ -37,8 +45,9 @@ public struct RunOptions: Equatable, Sendable {
     public var cpus: UInt8 = 1
     /// In bytes.
     public var memory = defaultMemory
-    /// In bytes; nil: as the image needs.
+    /// In bytes; nil: what the container writes is kept in the guest's memory.
     public var storageSize: UInt64?
+    public var pull = PullPolicy.missing
     public var name: Text?
     public var kernel: Text?
     public var initrd: Text?

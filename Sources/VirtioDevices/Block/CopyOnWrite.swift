@@ -144,20 +144,27 @@ public final class CopyOnWrite {
         var extents: [BlockExtent] = []
         var position: UInt64 = 0
         while position < size {
-            switch piece(at: position, atMost: size - position) {
-            case .zeros(let count): position += count
-            case .file(let descriptor, let offset, let count):
-                if let last = extents.last, last.end == position, last.descriptor == descriptor, last.offset + last.length == offset {
-                    extents.removeLast()
-                    extents.append(
-                        BlockExtent(position: last.position, descriptor: descriptor, offset: last.offset, length: last.length + count))
-                } else {
-                    extents.append(BlockExtent(position: position, descriptor: descriptor, offset: offset, length: count))
+            // A part in which nothing was changed is the content's; another one is found block by block.
+            let unchanged = changed.unchanged(from: position / CopyOnWrite.blockSize, atMost: (size - position) / CopyOnWrite.blockSize)
+            let end = unchanged > 0 ? position + unchanged * CopyOnWrite.blockSize : size
+            repeat {
+                let piece = unchanged > 0 ? content.piece(at: position, atMost: end - position) : self.piece(at: position, atMost: end - position)
+                switch piece {
+                case .zeros(let count): position += count
+                case .file(let descriptor, let offset, let count):
+                    CopyOnWrite.append(BlockExtent(position: position, descriptor: descriptor, offset: offset, length: count), to: &extents)
+                    if extents.count > limit { return nil }
+                    position += count
                 }
-                if extents.count > limit { return nil }
-                position += count
-            }
+            } while unchanged > 0 && position < end
         }
         return extents
+    }
+
+    private static func append(_ extent: BlockExtent, to extents: inout [BlockExtent]) {
+        guard let last = extents.last, last.end == extent.position, last.descriptor == extent.descriptor, last.offset + last.length == extent.offset
+        else { return extents.append(extent) }
+        extents[extents.count - 1] = BlockExtent(
+            position: last.position, descriptor: last.descriptor, offset: last.offset, length: last.length + extent.length)
     }
 }
