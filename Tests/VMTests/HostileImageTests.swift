@@ -93,7 +93,8 @@ extension VirtualMachines {
         }
 
         @Test func anOpaqueRoot() throws {
-            expectOutput(try swiftlet.shell([], image: Project.bad("opaque-root"), "[ -e /escaped ] || echo gone; ls /bin/busybox"), "gone\n/bin/busybox\n")
+            expectOutput(
+                try swiftlet.shell([], image: Project.bad("opaque-root"), "[ -e /escaped ] || echo gone; ls /bin/busybox"), "gone\n/bin/busybox\n")
         }
     }
 }

@@ -166,7 +166,9 @@ struct Unpacking {
             guard DiskMap.decode(runs, blocks: header.blocks, fileBlocks: fileBlocks) != nil else { throw SystemError(call: "", errno: EINVAL) }
         } catch { throw error.errno == EINVAL ? .damagedDiskMap : store.failure(error) }
         let map = try store.makeFile()
-        do throws(SystemError) { try writeAt(map.file.descriptor.raw, offset: 0, ImageDiskMap.encode(header, runs: runs)) } catch { throw store.failure(error) }
+        do throws(SystemError) { try writeAt(map.file.descriptor.raw, offset: 0, ImageDiskMap.encode(header, runs: runs)) } catch {
+            throw store.failure(error)
+        }
         try target.blocks.publish(as: DiskStore.blocksName(target.blocks.id))
         try map.publish(as: DiskStore.mapName(target.part.chain))
         return true
