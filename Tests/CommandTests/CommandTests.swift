@@ -136,7 +136,9 @@ final class Prefix: Sendable {
         let first = prefix.process(["run", "--name", name, "layout"])
         first.standardInput = Pipe()
         try first.run()
-        while !FileManager.default.fileExists(atPath: prefix.directory.path + "/bin/environment") { usleep(1000) }
+        defer { if first.isRunning { kill(first.processIdentifier, SIGKILL) } }
+        let deadline = Date(timeIntervalSinceNow: 60)
+        while !FileManager.default.fileExists(atPath: prefix.directory.path + "/bin/environment"), Date() < deadline { usleep(1000) }
         let second = try prefix.run("run", "--name", name, "layout")
         #expect(second.status == 125)
         #expect(second.error == "swiftlet: the name \"\(name)\" is in use by a running container: choose another --name or wait until it ends\n")

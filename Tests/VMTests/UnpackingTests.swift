@@ -65,7 +65,8 @@ extension VirtualMachines {
             let image = "oci:" + Project.debian("debian-gzip")
             let process = try swiftlet.start(["run", image, "true"], .noInput)
             // The second one is the map, made just before the machine is started.
-            while store.unfinished.filter({ $0.hasPrefix("unfinished") }).count < 2 { usleep(10_000) }
+            let started = Date(timeIntervalSinceNow: 60)
+            while store.unfinished.filter({ $0.hasPrefix("unfinished") }).count < 2, Date() < started { usleep(10_000) }
             usleep(500_000)
             process.signal(SIGKILL)
             #expect(process.finish().ending == .signalled(SIGKILL))
