@@ -39,7 +39,7 @@ initrd:
 
 scratch:
 	@mkdir -p build/share/swiftlet
-	@scripts/disk-templates build/share/swiftlet
+	@scripts/disk-template build/share/swiftlet
 
 run: build
 	@scripts/demo-image build/demo

@@ -67,7 +67,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
             "no scratch file can be made in \(directory): \(error.reason): set TMPDIR to a directory with space"
         case .noFileSystemMaker: "--storage-size needs mke2fs, which is not installed: install e2fsprogs or leave the option out"
         case .fileSystemMakerFailed(let status): "mke2fs failed with status \(status) on the scratch disk: choose another --storage-size"
-        case .damagedTemplate(let path): "the scratch template \(path) is damaged: install Swiftlet again"
+        case .damagedTemplate(let path): "the disk template \(path) is damaged: install Swiftlet again"
         case .tooManyVariables(let count): "\(count) environment variables are too many: at most \(Environment.limit) are supported"
         case .diskStore(let path, let error):
             "the unpacked images in \(path) can't be used: \(error.call) failed: \(error.reason): set SWIFTLET_STORE to a directory of yours"

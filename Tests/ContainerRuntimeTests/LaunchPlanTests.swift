@@ -162,37 +162,39 @@ extension LaunchConfiguration {
     }
 
     @Test func theTemplateIsASoundFileSystem() throws {
-        #expect(try run("/\(Self.root)/scripts/disk-templates", [directory.path]) == 0)
-        let template = directory.path + "/scratch.template"
-        #expect(try Data(contentsOf: URL(fileURLWithPath: template)).count < 100_000)
-        let disk = try ScratchDisk.make(size: nil, template: template, directory: directory.path)
-        #expect(try disk.status().size == 10 << 30)
-        #expect(try run("/usr/sbin/e2fsck", ["-f", "-n", "/proc/\(getpid())/fd/\(disk.raw)"]) == 0)
-        // Nothing but the templates is left behind.
-        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted() == ["disk.template", "scratch.template"])
-        let image = try ScratchTemplate(path: directory.path + "/disk.template")
-        #expect(image.size == 64 << 30)
-        #expect(image.records.allSatisfy { $0.offset % 4096 == 0 && $0.bytes.count % 4096 == 0 })
+        #expect(try run("/\(Self.root)/scripts/disk-template", [directory.path]) == 0)
+        // Nothing but the template is left behind.
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["disk.template"])
+        let path = directory.path + "/disk.template"
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count < 300_000)
+        let template = try DiskTemplate(path: path)
+        #expect(template.size == 64 << 30)
+        #expect(template.records.allSatisfy { $0.offset % 4096 == 0 && $0.bytes.count % 4096 == 0 })
+        let disk = try OwnedDescriptor.open(directory.path + "/disk", O_RDWR | O_CREAT, mode: 0o600)
+        try disk.truncate(to: template.size)
+        for record in template.records { try writeAt(disk.raw, offset: record.offset, record.bytes) }
+        #expect(try run("/usr/sbin/e2fsck", ["-f", "-n", directory.path + "/disk"]) == 0)
     }
 
-    @Test func anotherSizeIsMadeToMeasure() throws {
-        let disk = try ScratchDisk.make(size: 64 << 20 | 1, template: "/nonexistent", directory: directory.path)
+    @Test func aScratchDiskIsMadeToMeasure() throws {
+        let disk = try ScratchDisk.make(size: 64 << 20 | 1, directory: directory.path)
         #expect(try disk.status().size == 64 << 20)
         #expect(try run("/usr/sbin/e2fsck", ["-f", "-n", "/proc/\(getpid())/fd/\(disk.raw)"]) == 0)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
     }
 
     @Test func theScriptUsesTheSameOptions() throws {
-        let script = try String(contentsOfFile: "/\(Self.root)/scripts/disk-templates", encoding: .utf8)
+        let script = try String(contentsOfFile: "/\(Self.root)/scripts/disk-template", encoding: .utf8)
         for option in ScratchDisk.makerOptions { #expect(script.contains(option)) }
     }
 
     @Test func problemsAreExplained() throws {
         #expect(throws: ContainerError.noScratchSpace(directory: "/nonexistent", SystemError(call: "open", subject: "/nonexistent", errno: ENOENT))) {
-            _ = try ScratchDisk.make(size: nil, template: "t", directory: "/nonexistent")
+            _ = try ScratchDisk.make(size: 64 << 20, directory: "/nonexistent")
         }
         let damaged = try directory.write("damaged", "SWSPARSE then nothing good")
         #expect(throws: ContainerError.damagedTemplate(path: damaged)) {
-            _ = try ScratchDisk.make(size: nil, template: damaged, directory: directory.path)
+            _ = try DiskTemplate(path: damaged)
         }
     }
 
@@ -203,12 +205,12 @@ extension LaunchConfiguration {
             [0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
         ] as [[UInt8]])
     func damagedTemplatesAreRefused(rest: [UInt8]) {
-        #expect(ScratchTemplate(ScratchTemplate.magic + rest) == nil)
+        #expect(DiskTemplate(DiskTemplate.magic + rest) == nil)
     }
 
     @Test func recordsAreRead() throws {
         let bytes: [UInt8] = [0, 16, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 8]
-        let template = try #require(ScratchTemplate(ScratchTemplate.magic + bytes))
+        let template = try #require(DiskTemplate(DiskTemplate.magic + bytes))
         #expect(template.size == 4096)
         #expect(template.records == [.init(offset: 3, bytes: [9, 8])])
     }

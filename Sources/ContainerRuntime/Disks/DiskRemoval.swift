@@ -2,7 +2,6 @@
 import Images
 import LinuxSystem
 import OCI
-import Wire
 
 enum DiskRemoval {
     /// Removes disks of `candidates` (stacks of stored layers, the lowest first; nil: all disks) that none of the `needed` stacks has.
@@ -10,10 +9,8 @@ enum DiskRemoval {
     static func remove(from store: ContentStore, candidates: [[Digest]]?, needed: [[Digest]]) throws(StoreError) -> UInt64 {
         let wanted = Set(needed.flatMap { LayerChain($0).parts.map(\.chain) })
         let removable = candidates.map { Set($0.flatMap { LayerChain($0).parts.map(\.chain) }) }
-        let disks: DiskStore
-        do throws(ContainerError) { disks = try DiskStore(of: store) } catch { return 0 }
         do throws(SystemError) {
-            return try disks.remove { chain in wanted.contains(chain) || !(removable?.contains(chain) ?? true) }
-        } catch { throw .system(path: disks.path, error) }
+            return try DiskStore(of: store).remove { chain in wanted.contains(chain) || !(removable?.contains(chain) ?? true) }
+        } catch { throw .system(path: store.path + "/disks", error) }
     }
 }

@@ -22,12 +22,10 @@ final class DiskStore: Sendable {
     let path: String
 
     /// The part of the image store that holds disks. Everything that `store` keeps from being removed stays as long as this value lives.
-    init(of store: ContentStore) throws(ContainerError) {
+    init(of store: ContentStore) throws(SystemError) {
         self.store = store
         path = store.path + "/disks"
-        do throws(SystemError) { directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY) } catch {
-            throw .diskStore(path: store.path + "/disks", error)
-        }
+        directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
     }
 
     func failure(_ error: SystemError) -> ContainerError {

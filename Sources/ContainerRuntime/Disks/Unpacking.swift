@@ -189,7 +189,7 @@ private struct StartingDisk {
 
     /// An empty file system: the template's records become the first blocks of `file`, the first part's.
     init(template path: String, in file: OpenFile, store: DiskStore) throws(ContainerError) {
-        let template = try ScratchTemplate(path: path)
+        let template = try DiskTemplate(path: path)
         let blockSize = Int(DiskMap.blockSize)
         var runs: [DiskRun] = []
         var bytes: [UInt8] = []

@@ -29,7 +29,8 @@ struct MachineFacts: Equatable, Sendable {
         facts.processorFlags = processorFlags(text("/proc/cpuinfo"))
         facts.availableMemory = availableMemory(text("/proc/meminfo"))
         for (path, mode) in [
-            (installation.vmm, X_OK), (installation.kernel, R_OK), (installation.initrd, R_OK), (installation.scratchTemplate, R_OK),
+            (installation.vmm, X_OK), (installation.kernel, R_OK), (installation.initrd, R_OK), (installation.diskTemplate, R_OK),
+            (installation.registryClient, X_OK),
         ] where !isAccessible(path, mode) {
             facts.missingFiles.append(path)
         }

@@ -1,5 +1,5 @@
 // The commands for images in the store, with Docker's names, options and texts.
-public import Images
+import Images
 import CLinux
 import Glibc
 import OCI
@@ -20,13 +20,16 @@ public struct ImageSurroundings {
         self.report = report
     }
 
-    func openStore() throws(ContainerError) -> ContentStore {
-        do throws(StoreError) { return try ContentStore.open(ContainerRuntime.storeDirectory(environment)) } catch { throw .store(error) }
-    }
+    func openStore() throws(ContainerError) -> ContentStore { try ContainerRuntime.openStore(environment) }
+}
+
+/// This user's store, made where there is none.
+func openStore(_ environment: [Text]) throws(ContainerError) -> ContentStore {
+    do throws(StoreError) { return try ContentStore.open(storeDirectory(environment)) } catch { throw .store(error) }
 }
 
 /// Where this user's store is.
-public func storeDirectory(_ environment: [Text]) throws(StoreError) -> [UInt8] {
+private func storeDirectory(_ environment: [Text]) throws(StoreError) -> [UInt8] {
     try StoreLocation.directory(isRoot: geteuid() == 0) { name in
         let prefix = Text(stringLiteral: name).bytes + [UInt8(ascii: "=")]
         return environment.first { $0.bytes.starts(with: prefix) }.map { Array($0.bytes.dropFirst(prefix.count)) }

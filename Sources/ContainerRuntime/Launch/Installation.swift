@@ -43,8 +43,6 @@ public struct Installation: Equatable, Sendable {
     public var initrd: String { data + "/initrd" }
     /// The empty file system that images are unpacked onto.
     var diskTemplate: String { data + "/disk.template" }
-    /// The empty file system of scratch disks.
-    public var scratchTemplate: String { data + "/scratch.template" }
 }
 
 extension OpenFile {

@@ -29,7 +29,7 @@ public struct Surroundings: Sendable {
 
     /// The image store, made where there is none.
     func openStore() throws(ContainerError) -> ContentStore {
-        do throws(StoreError) { return try ContentStore.open(storeDirectory(environment)) } catch { throw .store(error) }
+        try ContainerRuntime.openStore(environment)
     }
 
     /// How much all unpacked images together may take on disk, in bytes; nil: half of the file system.
@@ -65,7 +65,7 @@ public enum Run {
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let disk = try Unpacking(image, store: try DiskStore(of: store), installation: installation).disk(limit: try surroundings.diskLimit())
+        let disk = try Unpacking(image, store: try openDisks(store), installation: installation).disk(limit: try surroundings.diskLimit())
         let scratch = try makeScratch(options, surroundings)
         let timeline = try openTimeline(options.timeline)
         let files = LaunchFiles(
@@ -123,12 +123,16 @@ public enum Run {
         } catch { throw .file(what: "the timeline file", error, remedy: "check --timeline") }
     }
 
+    private static func openDisks(_ store: ContentStore) throws(ContainerError) -> DiskStore {
+        do throws(SystemError) { return try DiskStore(of: store) } catch { throw .diskStore(path: store.path + "/disks", error) }
+    }
+
     private static func makeScratch(
         _ options: RunOptions, _ surroundings: Surroundings
     ) throws(ContainerError) -> OpenFile? {
         guard let size = options.storageSize else { return nil }
         let directory = surroundings.scratchDirectory
-        let disk = try ScratchDisk.make(size: size, template: surroundings.installation.scratchTemplate, directory: directory)
+        let disk = try ScratchDisk.make(size: size, directory: directory)
         do throws(SystemError) {
             let size = try disk.status().size
             return OpenFile(owning: disk, size: size)
