@@ -18,7 +18,7 @@ build: executables kernel initrd scratch
 # Fully static: one file each, nothing to load before main. But the registry client needs libcurl and the C library.
 executables:
 	@echo '== swiftlet, swiftlet-vmm and swiftlet-registry'
-	@scripts/require libssl-dev libcurl4-openssl-dev binutils
+	@scripts/require libssl-dev libcurl4-openssl-dev libseccomp-dev libcap-dev binutils
 	@$(RELEASE) --product swiftlet
 	@$(RELEASE) --product swiftlet-vmm
 	@$(DYNAMIC) --product swiftlet-registry

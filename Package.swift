@@ -49,6 +49,7 @@ let package = Package(
         module("OCI"),
         .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
         module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
+        .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .target(name: "CCurl"),
         module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
         module(
