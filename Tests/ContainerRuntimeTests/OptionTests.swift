@@ -73,6 +73,10 @@ private func sentence(_ words: [String]) -> String {
         (["-m", "2t", "image"], "-m \"2t\": a machine can have at most 1t"),
         (["--storage-size", "1k", "image"], "--storage-size \"1k\": a scratch disk needs at least 16m"),
         (["--cpus", "0", "image"], "--cpus \"0\": it must be a number above 0 and at most 64"),
+        (["--cpu-shares", "1", "image"], "--cpu-shares \"1\": it must be a number from 2 to 262144"),
+        (["--blkio-weight", "5", "image"], "--blkio-weight \"5\": it must be a number from 10 to 1000"),
+        (["--cgroups", "maybe", "image"], "--cgroups \"maybe\": it must be enabled or disabled"),
+        (["--cgroup-parent", "/a/../b", "image"], "--cgroup-parent \"/a/../b\": it must be a path such as /machines, without \".\" and \"..\""),
         (["--cpus", "64.5", "image"], "--cpus \"64.5\": it must be a number above 0 and at most 64"),
         (["--cpus", "-1", "image"], "--cpus \"-1\": it must be a number above 0 and at most 64"),
         (["-w", "tmp", "image"], "-w \"tmp\": it must be an absolute path"),
@@ -121,6 +125,7 @@ private func sentence(_ words: [String]) -> String {
         #expect(options.readOnlyRoot)
         #expect(options.temporaryMounts.map(\.options) == [["nosuid", "nodev", "size=1m", "exec"]])
         #expect(options.cpus == 2)
+        #expect(options.processorTime == 150_000)
         #expect(options.memory == 1 << 30)
         #expect(options.storageSize == 2 << 30)
         #expect(options.pull == .never)
@@ -223,5 +228,17 @@ private func sentence(_ words: [String]) -> String {
 
     @Test func aNULIsRefused() {
         #expect(throws: ContainerError.self) { try parse("A=\0") }
+    }
+
+    @Test func placementsHoldWhatWasAskedFor() throws {
+        guard case .run(let options) = try RunOptions.parse(["--cgroups=enabled", "--cpus=0.5", "--cpu-shares=512", "--memory=64m", "image"]) else {
+            return
+        }
+        let limits = try #require(try options.placement()).limits
+        #expect(limits.memory == (64 << 20) + (1 << 20) + (64 << 20))
+        #expect(limits.processorTime == 50_000)
+        #expect(limits.processorShares == 512)
+        guard case .run(let without) = try RunOptions.parse(["--cgroups=disabled", "--cpu-shares=512", "image"]) else { return }
+        #expect(throws: ContainerError.self) { try without.placement() }
     }
 }

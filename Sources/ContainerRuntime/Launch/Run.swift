@@ -65,7 +65,7 @@ public enum Run {
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let placement = options.placement
+        let placement = try options.placement()
         let unpacking = try Unpacking(image, store: try openDisks(store), installation: installation, cgroupParent: placement?.parent)
         let disk = try unpacking.disk(limit: try surroundings.diskLimit())
         let scratch = try makeScratch(options, surroundings)

@@ -5,7 +5,7 @@ public import Wire
 
 enum RunOption: Equatable, Sendable {
     case interactive, terminal, environment, environmentFile, workingDirectory, user, hostname, entrypoint, readOnly, tmpfs, cpus, memory
-    case cgroups, cgroupParent, storageSize, pull, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
+    case cpuShares, blockWeight, cgroups, cgroupParent, storageSize, pull, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
 
     static let parser = OptionParser<RunOption>(
         command: "swiftlet run",
@@ -22,6 +22,8 @@ enum RunOption: Equatable, Sendable {
             .init(.tmpfs, "tmpfs", .required("DIR[:OPTIONS]"), "Mount a file system in memory"),
             .init(.cpus, "cpus", .required("N"), "Processor time, and as many virtual CPUs, rounded up, to 64 (1)"),
             .init(.memory, "memory", short: "m", .required("SIZE"), "Memory of the machine, as 512m or 2g (512m)"),
+            .init(.cpuShares, "cpu-shares", short: "c", .required("N"), "Weight of processor time beside others' 1024, 2 to 262144"),
+            .init(.blockWeight, "blkio-weight", .required("N"), "Weight of disk time beside others' 500, 10 to 1000"),
             .init(.cgroups, "cgroups", .required("WHETHER"), "A cgroup for the machine: enabled or disabled (root: enabled)"),
             .init(.cgroupParent, "cgroup-parent", .required("PATH"), "The cgroup in which the machine's is made (/swiftlet)"),
             .init(.storageSize, "storage-size", .required("SIZE"), "Keep what is written on a disk of this size, not in memory"),
@@ -96,7 +98,7 @@ extension RunOptions {
         case .kernel: kernel = value
         case .initrd: initrd = value
         case .timeline: timeline = option.value.map(Timeline.file) ?? .summary
-        case .cpus, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal: try applyQuantity(option, value.string)
+        case .cpus, .cpuShares, .blockWeight, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal: try applyQuantity(option, value.string)
         }
     }
 
@@ -108,6 +110,12 @@ extension RunOptions {
             }
             cpus = UInt8(count)
             processorTime = Quantities.processorTime(text)
+        case .cpuShares:
+            guard let shares = UInt64(text), (2...262_144).contains(shares) else { throw wrong(option, "it must be a number from 2 to 262144") }
+            processorShares = shares
+        case .blockWeight:
+            guard let weight = UInt64(text), (10...1000).contains(weight) else { throw wrong(option, "it must be a number from 10 to 1000") }
+            diskWeight = weight
         case .memory:
             let size = try size(option, text)
             guard size >= Self.minimumMemory else { throw wrong(option, "a machine needs at least 32m: try 512m") }
