@@ -96,7 +96,7 @@ let package = Package(
             name: "RegistryServerTests", dependencies: ["swiftlet", "swiftlet-registry"], exclude: ["hostile-registry.py"], swiftSettings: strict),
         tests(
             "ContainerRuntimeTests",
-            ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
         .testTarget(
             name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"],
             exclude: ["stand-in-registry", "stand-in-vmm"],

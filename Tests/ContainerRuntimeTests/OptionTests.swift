@@ -1,4 +1,5 @@
 import AgentProtocol
+import Jail
 import LaunchConfiguration
 import Testing
 import Wire
