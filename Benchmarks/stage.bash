@@ -93,6 +93,7 @@ collect_images() {
 fill_registry() {
     local log=$1.log registry port='' name
     printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: 127.0.0.1:0}\n' "$1" >"$1.yml"
+    : >"$log"
     docker-registry serve "$1.yml" >"$log" 2>&1 &
     registry=$!
     for _ in {1..100}; do

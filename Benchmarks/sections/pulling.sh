@@ -8,6 +8,7 @@ counted=5
 start_registry() {
     printf 'version: 0.1\nlog: {accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: 127.0.0.1:0}\n' \
         "$bench/registry" >"$store/registry.yml"
+    : >"$raw/registry.log"
     /usr/bin/docker-registry serve "$store/registry.yml" >"$raw/registry.log" 2>&1 &
     registry=$!
     tries=100

@@ -17,15 +17,16 @@ struct VerifiedLayer: Sendable {
     init(_ layer: ImageLayer, blob: Digest, name: String, store: DiskStore) throws(ContainerError) {
         compression = layer.compression
         diffID = layer.diffID
+        let stored = try layer.bytes()
         if layer.isVerified {
-            range = layer.range
+            range = stored
             copy = nil
             return
         }
         let copy = try store.makeFile()
-        let hash = try Self.copy(layer.range, to: copy.file, store)
+        let hash = try Self.copy(stored, to: copy.file, store)
         guard hash == blob else { throw .corruptedLayer(name: name, found: hash, expected: blob) }
-        range = FileRange(file: copy.file, offset: 0, length: layer.range.length)
+        range = FileRange(file: copy.file, offset: 0, length: stored.length)
         self.copy = copy
     }
 
@@ -53,6 +54,11 @@ extension ImageLayer {
     func blobDigest() throws(ContainerError) -> Digest {
         // Archives that name no blobs mostly hold plain tar streams: then it is the same one.
         if let digest = digest ?? (compression == .none ? diffID : nil) { return digest }
+        let range = try bytes()
         do throws(SystemError) { return try range.digest() } catch { throw .system(what: "a layer of the image cannot be read", error) }
+    }
+
+    fileprivate func bytes() throws(ContainerError) -> FileRange {
+        do throws(ImageError) { return try open() } catch { throw .layer(error) }
     }
 }

@@ -92,6 +92,18 @@ extension Digest {
     var short: String { String(decoding: hexadecimal.utf8.prefix(12), as: UTF8.self) }
 }
 
+extension OptionParser {
+    /// Nil where the arguments ask for the command's help, which is printed then.
+    func parse(
+        _ arguments: [Text], orPrint help: String, for key: Key, in surroundings: ImageSurroundings
+    ) throws(ContainerError) -> (options: [ParsedOption<Key>], operands: [Text])? {
+        let parsed = try parse(arguments)
+        guard parsed.options.contains(where: { $0.key == key }) else { return parsed }
+        surroundings.print(help)
+        return nil
+    }
+}
+
 /// Table or JSON.
 enum OutputFormat {
     case table, json

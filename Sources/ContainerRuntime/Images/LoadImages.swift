@@ -28,11 +28,7 @@ enum LoadImages {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (options, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         if let extra = operands.first { throw parser.usage("\"\(extra.string)\" is not expected: write -i FILE, or < FILE") }
         let path = options.last { $0.key == .input }?.value
         if path == nil && isatty(STDIN_FILENO) == 1 { throw .emptyInput }
