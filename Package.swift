@@ -49,18 +49,19 @@ let package = Package(
         module("OCI"),
         .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
         module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
+        module("Progress", ["CLinux", "LinuxSystem", "OCI"]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .target(name: "CCurl"),
-        module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
+        module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI", "Progress"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire"]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
-            name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
+            name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Progress", "Registry"], swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
@@ -81,6 +82,7 @@ let package = Package(
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         tests("VMTests", ["CTestProcess"]),
+        tests("ProgressTests", ["Progress"]),
         tests("RegistryTests", ["OCI", "Registry"]),
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
         .testTarget(
