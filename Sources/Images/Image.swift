@@ -4,36 +4,35 @@ public import OCI
 /// Where a layer's stored bytes are.
 enum LayerSource: Sendable {
     case found(FileRange)
-    /// A blob of the store, opened when somebody needs it: an image that has been unpacked needs none. `what` names it in errors.
-    case stored(Descriptor, ContentStore, what: String)
+    /// A file of its own, opened when somebody needs it: an image that has been unpacked needs none of its layers, and one may have thousands.
+    /// `what` names it in errors.
+    case file(Descriptor, any ImageFiles, what: String)
 }
 
 /// A layer where it lies, in a file of its own or inside an archive. The host never unpacks it: the guest does.
 public struct ImageLayer: Sendable {
     private let source: LayerSource
+    /// The host checked `digest` when it stored the layer. Otherwise it must before anything relies on it.
+    public let isVerified: Bool
     public let compression: Compression
     /// Of the bytes; nil where the archive doesn't name any.
     public let digest: Digest?
     /// Of the uncompressed tar stream.
     public let diffID: Digest
 
-    init(_ source: LayerSource, compression: Compression, digest: Digest?, diffID: Digest) {
+    init(_ source: LayerSource, isVerified: Bool, compression: Compression, digest: Digest?, diffID: Digest) {
         self.source = source
+        self.isVerified = isVerified
         self.compression = compression
         self.digest = digest
         self.diffID = diffID
-    }
-
-    /// The host checked `digest` when it stored the layer. Otherwise it must before anything relies on it.
-    public var isVerified: Bool {
-        if case .stored = source { true } else { false }
     }
 
     /// The layer's bytes.
     public func open() throws(ImageError) -> FileRange {
         switch source {
         case .found(let range): return range
-        case .stored(let descriptor, let store, let what): return try StoreFiles(store: store).blob(descriptor, what: what)
+        case .file(let descriptor, let files, let what): return try files.blob(descriptor, what: what)
         }
     }
 }
@@ -45,7 +44,7 @@ public struct Image: Sendable {
 
     /// Pairs the layers with the configuration's identifiers and refuses another platform's image.
     init(
-        configuration: ImageConfiguration, layers: [(source: LayerSource, compression: Compression, digest: Digest?)]
+        configuration: ImageConfiguration, layers: [(source: LayerSource, compression: Compression, digest: Digest?)], areVerified: Bool
     ) throws(ImageError) {
         let platform = configuration.platform
         // Old builders left the platform out; then it is what everybody had.
@@ -58,6 +57,8 @@ public struct Image: Sendable {
             throw .layerCount(layers: layers.count, identifiers: configuration.diffIDs.count)
         }
         self.configuration = configuration
-        self.layers = zip(layers, configuration.diffIDs).map { ImageLayer($0.source, compression: $0.compression, digest: $0.digest, diffID: $1) }
+        self.layers = zip(layers, configuration.diffIDs).map {
+            ImageLayer($0.source, isVerified: areVerified, compression: $0.compression, digest: $0.digest, diffID: $1)
+        }
     }
 }

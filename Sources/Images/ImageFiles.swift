@@ -55,7 +55,10 @@ public struct FileRange: Sendable {
 }
 
 /// Where an image's files are.
-protocol ImageFiles {
+protocol ImageFiles: Sendable {
+    /// The host checked every blob's digest when it was put there.
+    var areVerified: Bool { get }
+
     /// Nil where there is none. `path` is relative to the image's root; `what` names the file in errors.
     func find(_ path: String, what: String) throws(ImageError) -> FileRange?
 
@@ -64,7 +67,9 @@ protocol ImageFiles {
 }
 
 extension ImageFiles {
-    func layer(_ descriptor: Descriptor, what: String) throws(ImageError) -> LayerSource { .found(try blob(descriptor, what: what)) }
+    var areVerified: Bool { false }
+
+    func layer(_ descriptor: Descriptor, what: String) throws(ImageError) -> LayerSource { .file(descriptor, self, what: what) }
 
     /// A blob whose size is what its descriptor says.
     func blob(_ descriptor: Descriptor, what: String) throws(ImageError) -> FileRange {
@@ -106,7 +111,7 @@ final class LayoutDirectory: ImageFiles {
 struct StoreFiles: ImageFiles {
     let store: ContentStore
 
-    func layer(_ descriptor: Descriptor, what: String) throws(ImageError) -> LayerSource { .stored(descriptor, store, what: what) }
+    var areVerified: Bool { true }
 
     func find(_ path: String, what: String) throws(ImageError) -> FileRange? {
         let prefix = "blobs/sha256/"

@@ -103,7 +103,7 @@ struct LayoutImage<Files: ImageFiles> {
             }
             layers.append((try files.layer(layer, what: what), compression, layer.digest))
         }
-        return try Image(configuration: configuration, layers: layers)
+        return try Image(configuration: configuration, layers: layers, areVerified: files.areVerified)
     }
 
     private func readBlob(_ descriptor: Descriptor, what: String) throws(ImageError) -> [UInt8] {

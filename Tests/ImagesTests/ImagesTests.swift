@@ -9,7 +9,8 @@ private func load(_ reference: String) throws -> Image { try ImageReference(Arra
 
 private func failure(_ reference: String) -> String {
     do {
-        _ = try load(reference)
+        // Layers are opened when they are needed.
+        for layer in try load(reference).layers { _ = try layer.open() }
         return "no error"
     } catch { return "\(error)" }
 }
