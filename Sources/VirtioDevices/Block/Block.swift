@@ -89,7 +89,7 @@ public final class Block: VirtioDevice {
         space.append(UInt8((4096 / storage.blockSize).trailingZeroBitCount))  // physical_block_exp: 4096 bytes
         space.append(UInt8(0))  // alignment_offset
         space.append(UInt16(4096 / storage.blockSize))  // min_io_size
-        space.append(UInt32((256 << 10) / storage.blockSize))  // opt_io_size
+        space.append(UInt32(0))  // opt_io_size
         space.append(UInt16(0))  // writeback, unused
         space.append(UInt16(1))  // num_queues
         space.append(discardLimit)
