@@ -30,6 +30,13 @@ struct Timeline: Decodable {
     let phases: [Phase]
 
     func at(_ phase: String) -> Double? { phases.first { $0.phase == phase }?.at }
+
+    /// When the container's process was executed, less what the creation of the machine took: that is a wait for the kernel's ticks.
+    var executedWithoutWait: Double? {
+        guard let executed = at("process-executed"), let created = at("kvm-ready"), let mapped = at("memory-mapped") else { return nil }
+        return executed - (created - mapped)
+    }
+
     func exits(_ phase: String) -> Int? { phases.first { $0.phase == phase }?.vmExits }
 }
 
