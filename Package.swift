@@ -36,13 +36,16 @@ let package = Package(
         module("Virtio", ["AddressSpace", "CLinux", "LinuxSystem"]),
         module("VirtioDevices", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio"]),
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
+        .systemLibrary(name: "CCap", providers: [.apt(["libcap-dev"])]),
+        .target(name: "CJail"),
+        module("Jail", ["CCap", "CJail", "CLinux", "LinuxSystem", "Wire"]),
         module(
             "VMM",
-            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
+            ["AddressSpace", "CLinux", "Jail", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
 
         // Between the halves: the container's supervisor inside the VMM's process.
         module("AgentProtocol", ["Wire"]),
-        module("Supervisor", ["AgentProtocol", "CLinux", "LaunchConfiguration", "LinuxSystem", "VMM", "Wire"]),
+        module("Supervisor", ["AgentProtocol", "CLinux", "Jail", "LaunchConfiguration", "LinuxSystem", "VMM", "Wire"]),
 
         // The container half: never imports KVM or Virtio.
         module("Archive"),
@@ -55,16 +58,18 @@ let package = Package(
         module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI", "Progress"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire"]),
+            ["AgentProtocol", "CJail", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire"]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Progress", "Registry"], swiftSettings: strict),
+        .executableTarget(name: "swiftlet-vmm", dependencies: ["Supervisor", "VMM"], swiftSettings: strict),
+
+        // Writes the seccomp filters when Swiftlet is built.
         .executableTarget(
-            name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
-            swiftSettings: strict),
+            name: "swiftlet-filters", dependencies: ["CJail", "CLinux", "CSeccomp", "Jail", "LinuxSystem", "Wire"], swiftSettings: strict),
 
         .target(
             name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",
@@ -81,7 +86,10 @@ let package = Package(
         tests("ImagesTests", ["ImageFixtures", "Images", "LinuxSystem", "OCI", "store-writer"]),
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
-        tests("VMTests", ["CTestProcess"]),
+        .target(name: "CAttacks", path: "Tests/Support/CAttacks"),
+        .executableTarget(
+            name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM", swiftSettings: strict),
+        tests("VMTests", ["CTestProcess", "captured-vmm"]),
         tests("ProgressTests", ["Progress"]),
         tests("RegistryTests", ["OCI", "Registry"]),
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
