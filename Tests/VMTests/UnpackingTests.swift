@@ -39,7 +39,8 @@ extension VirtualMachines {
             expectOutput(try swiftlet.run(image: name, ["echo", "first"]), "first\n")
             let blobs = store.path + "/blobs/sha256/"
             for blob in try FileManager.default.contentsOfDirectory(atPath: blobs) {
-                if try Data(contentsOf: URL(filePath: blobs + blob)).first != UInt8(ascii: "{") { try FileManager.default.removeItem(atPath: blobs + blob) }
+                let isDocument = try Data(contentsOf: URL(filePath: blobs + blob)).first == UInt8(ascii: "{")
+                if !isDocument { try FileManager.default.removeItem(atPath: blobs + blob) }
             }
             expectOutput(try swiftlet.run(image: name, ["echo", "second"]), "second\n")
             try FileManager.default.removeItem(atPath: store.path + "/disks/" + #require(store.maps.first))
