@@ -52,18 +52,19 @@ let package = Package(
         module("OCI"),
         .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
         module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
+        module("Progress", ["CLinux", "LinuxSystem", "OCI"]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .target(name: "CCurl"),
-        module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
+        module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI", "Progress"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CJail", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "CJail", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire"]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
-            name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
+            name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Progress", "Registry"], swiftSettings: strict),
         .executableTarget(name: "swiftlet-vmm", dependencies: ["Supervisor", "VMM"], swiftSettings: strict),
 
         // Writes the seccomp filters when Swiftlet is built.
@@ -90,6 +91,7 @@ let package = Package(
             name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM",
             swiftSettings: strict),
         tests("VMTests", ["CTestProcess", "captured-vmm"]),
+        tests("ProgressTests", ["Progress"]),
         tests("RegistryTests", ["OCI", "Registry"]),
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
         .testTarget(

@@ -8,6 +8,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     /// The command line is wrong: the sentence is followed by a hint to `--help` of `command`.
     case usage(String, command: String)
     case image(name: String, ImageError)
+    /// Of an image that has to be unpacked.
+    case layer(ImageError)
     case store(StoreError)
     case noSuchImage(String)
     case imageName(OCIError)
@@ -49,6 +51,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .usage(let sentence, _): sentence
         case .image(let name, let error): "image \"\(name)\": \(error)"
+        case .layer(let error): "the image can't be unpacked: \(error)"
         case .store(let error): error.description
         case .noSuchImage(let name): "No such image: \(name)"
         case .imageName(let error): error.description

@@ -94,7 +94,9 @@ struct Unpacking {
     }
 
     private func run(_ targets: [Target], _ start: StartingDisk) throws(ContainerError) -> Int32 {
-        let layers = try verifiedLayers(of: targets)
+        var copies = LayerCopies(in: store)
+        let layers = try verifiedLayers(of: targets, &copies)
+        defer { withExtendedLifetime(copies) {} }
         let kernel = try installation.open("the kernel", installation.kernel)
         let initrd = try installation.open("the initrd", installation.initrd)
         let machine: MachineConfiguration
@@ -116,10 +118,10 @@ struct Unpacking {
         do throws(SystemError) { return try child.wait() } catch { throw .system(what: "the unpacking VMM cannot be waited for", error) }
     }
 
-    private func verifiedLayers(of targets: [Target]) throws(ContainerError) -> [VerifiedLayer] {
+    private func verifiedLayers(of targets: [Target], _ copies: inout LayerCopies) throws(ContainerError) -> [VerifiedLayer] {
         var layers: [VerifiedLayer] = []
         for number in targets.flatMap(\.part.layers) {
-            layers.append(try VerifiedLayer(image.layers[number], blob: blobs[number], name: name(number), store: store))
+            layers.append(try VerifiedLayer(image.layers[number], blob: blobs[number], name: name(number), &copies))
         }
         return layers
     }
