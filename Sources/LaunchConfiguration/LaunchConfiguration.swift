@@ -88,7 +88,7 @@ public enum LogLevel: UInt8, Sendable, CaseIterable {
 /// Everything that one `swiftlet-vmm` needs to know.
 public struct LaunchConfiguration: WireCodable, Equatable, Sendable {
     /// Of this layout; another one is refused.
-    public static let version: UInt32 = 2
+    public static let version: UInt32 = 3
     /// `swiftlet-vmm` reads the configuration from the descriptor that this environment-free argument names: `swiftlet-vmm --configuration N`.
     public static let descriptorArgument = "--configuration"
     /// The largest encoded configuration.

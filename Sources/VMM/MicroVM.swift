@@ -129,7 +129,7 @@ public final class MicroVM {
 
     // MARK: Running
 
-    /// Starts the vCPUs. Signals that the process wants to see as events must be blocked by now.
+    /// Starts the disks' thread, then the vCPUs. Signals that the process wants to see as events must be blocked by now.
     public func start() throws {
         try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
         try devices.watch(on: eventLoop, end: end)
@@ -142,6 +142,7 @@ public final class MicroVM {
 
     /// Serves devices and `eventLoop`'s other descriptors until its `stop` is called (nil) or the machine ends by itself.
     public func run() throws -> MachineEnd? {
+        defer { devices.stopDisks() }
         try eventLoop.run()
         return end.reason
     }
@@ -171,6 +172,7 @@ public final class MicroVM {
         case .unsuitableHost(let why): return "\(VMMError.unsuitableHost(why))"
         case .kvm(let error): return "\(error)"
         case .lostDisk: return "the container's files can't be kept" + devices.hostFailure + ": set TMPDIR to a directory with space"
+        case .worker(let error): return "the machine's disks can't be served: \(error)"
         case .reset, nil:
             if let panic = kernelLog.panic {
                 return "the guest's kernel gave up: \(panic)" + devices.hostFailure

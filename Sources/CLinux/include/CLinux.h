@@ -103,6 +103,21 @@ static inline ssize_t clinux_receive_vectors(int socket, const struct iovec *vec
     return recvmsg(socket, &message, MSG_DONTWAIT);
 }
 
+// MARK: Calls of headers that the toolchain's Glibc module leaves out
+
+static inline int clinux_timer_create(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+
+/// One expiration at so many nanoseconds of the clock; 0: none.
+static inline int clinux_timer_set(int fd, uint64_t nanoseconds) {
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
+    return timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/// preadv2(2) with RWF_NOWAIT: what is not in memory is asked of the disk, but not waited for (EAGAIN).
+static inline ssize_t clinux_preadv_no_wait(int fd, const struct iovec *vectors, int count, off_t offset) {
+    return syscall(SYS_preadv2, fd, vectors, count, offset, 0, 8);
+}
+
 // MARK: Macros
 
 #define CLINUX_CONSTANT(name, value) static const unsigned long CLINUX_##name = (value)
