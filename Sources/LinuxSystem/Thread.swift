@@ -11,6 +11,9 @@ public enum Thread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
+    /// Has the calling thread not take the processor from the thread that wakes it up (SCHED_BATCH); where there is an idle processor, nothing changes. Best effort.
+    public static func yieldToWakers() { _ = clinux_schedule_as_batch() }
+
     /// Starts a thread whose name (at most 15 bytes) shows in ps(1), top(1) and violation reports.
     public static func start(
         named name: StaticString, stackSize: Int = Thread.stackSize, _ run: @escaping @Sendable () -> Void

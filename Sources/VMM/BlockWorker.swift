@@ -59,6 +59,9 @@ final class BlockWorker: Sendable {
     }
 
     private func run() {
+        // Woken by a vCPU's first request, on a machine without an idle processor, it would serve that one alone, and the next one as well: a notification, two switches of
+        // threads and an interrupt for each. This way the guest goes on until it waits, and gets all its answers at once.
+        Thread.yieldToWakers()
         do throws(SystemError) {
             while !isStopped.load(ordering: .relaxed) {
                 try epoll.wait(timeout: -1) { event in

@@ -171,7 +171,11 @@ public final class Block: VirtioDevice {
         let request = try BlockRequest(copy chain)
         guard let throttle else { return try begin(request) }
         let direction = request.direction
-        if waiting.isEmpty(direction), throttle.limiter.admit(direction, bytes: request.cost) == nil { return try begin(request) }
+        // Behind others that wait, it has nothing to ask for yet.
+        if waiting.isEmpty(direction) {
+            guard let moment = throttle.limiter.admit(direction, bytes: request.cost) else { return try begin(request) }
+            throttle.wake(noLaterThan: moment)
+        }
         metrics.limited += 1
         waiting.append(request, direction)
         return .kept

@@ -21,6 +21,9 @@ public final class Throttle {
         armed = nil
     }
 
+    /// Has the device called again at this moment; an earlier one stays.
+    func wake(noLaterThan moment: UInt64) { wake(at: min(armed ?? moment, moment)) }
+
     /// Has the device called again at this moment, nil: not at all.
     func wake(at moment: UInt64?) {
         guard moment != armed else { return }
