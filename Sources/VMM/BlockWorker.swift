@@ -2,6 +2,7 @@
 //
 // One for all disks of a machine: it sleeps in an epoll of its own, over their queues' ioeventfds and the timers of their limits. docs/adr/0015 says why not one per disk,
 // and why not io_uring. It exists before the guest runs, and ends with the process or when it is told to.
+import Jail
 import LinuxSystem
 import Synchronization
 import Virtio
@@ -47,9 +48,16 @@ final class BlockWorker: Sendable {
         self.end = end
     }
 
-    /// Call it before the guest runs.
-    func start() throws(SystemError) {
-        try Thread.start(named: "block") { [self] in run() }
+    /// Serves disks from when the gate is open.
+    func start(behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
+        try Thread.start(named: "block") { [self] in
+            // Woken by a vCPU's first request, on a machine without an idle processor, it would serve that one alone, and the next one as well: a notification, two
+            // switches of threads and an interrupt for each. This way the guest goes on until it waits, and gets all its answers at once.
+            Thread.yieldToWakers()
+            gate.wait()
+            filters.installOrExit(.block)
+            run()
+        }
     }
 
     /// Has the thread end after the turn that it is in; doesn't wait for it.
@@ -59,9 +67,6 @@ final class BlockWorker: Sendable {
     }
 
     private func run() {
-        // Woken by a vCPU's first request, on a machine without an idle processor, it would serve that one alone, and the next one as well: a notification, two switches of
-        // threads and an interrupt for each. This way the guest goes on until it waits, and gets all its answers at once.
-        Thread.yieldToWakers()
         do throws(SystemError) {
             while !isStopped.load(ordering: .relaxed) {
                 try epoll.wait(timeout: -1) { event in

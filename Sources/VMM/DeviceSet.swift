@@ -128,9 +128,9 @@ final class DeviceSet {
         slots.contains { slot in slot.disk == nil && slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
     }
 
-    /// Has `loop` serve all devices but the disks, which get a thread of their own. A disk that can't be written ends the machine: a guest that goes on with lost files only
+    /// Has `loop` serve all devices but the disks, which get a thread of their own that `start` makes. A disk that can't be written ends the machine: a guest that goes on with lost files only
     /// finds out much later, if at all.
-    func watch(on loop: EventLoop, end: EndSignal) throws(SystemError) {
+    func watch(on loop: EventLoop, end: EndSignal, starting start: (BlockWorker) throws(SystemError) -> Void) throws(SystemError) {
         var disks: [BlockWorker.Disk] = []
         for slot in slots {
             let transport = slot.transport
@@ -149,7 +149,7 @@ final class DeviceSet {
         }
         if disks.isEmpty { return }
         let worker = try BlockWorker(disks, end: end)
-        try worker.start()
+        try start(worker)
         self.worker = worker
     }
 
