@@ -51,7 +51,9 @@ struct Measurements {
             uniqueKeysWithValues: try Measurements.rows("\(directory)/facts.tsv").filter { $0.count == 2 }.map { ($0[0], $0[1]) })
         let discarded = Int(facts["discarded"] ?? "") ?? 0
         self.discarded = discarded
-        trials = try Measurements.rows("\(directory)/samples.tsv").compactMap { row in
+        // One file for each plan of the session's.
+        let samples = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasPrefix("samples-") }.sorted()
+        trials = try samples.flatMap { try Measurements.rows("\(directory)/\($0)") }.compactMap { row in
             guard row.count == 6, let round = Int(row[2]), let first = Double(row[3]), let exit = Double(row[4]), let executed = Double(row[5])
             else { return nil }
             return Trial(name: row[0], situation: row[1], round: round, firstByte: first < 0 ? nil : first, exit: exit, executed: executed)
