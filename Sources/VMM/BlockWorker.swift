@@ -66,7 +66,8 @@ final class BlockWorker: Sendable {
         stopping.signal()
     }
 
-    private func run() {
+    /// Serves until it is stopped.
+    func run() {
         do throws(SystemError) {
             while !isStopped.load(ordering: .relaxed) {
                 try epoll.wait(timeout: -1) { event in

@@ -33,7 +33,8 @@ extension ThreadKind {
     private static let memory: [Rule] = [
         .allow(
             "mmap", .bits(2, mask: UInt64(PROT_EXEC), are: 0),
-            .bits(3, mask: 0xFFFF_FFFF & ~UInt64(MAP_NORESERVE), are: UInt64(MAP_PRIVATE | MAP_ANONYMOUS)), for: "large allocations, and an arena for each thread"),
+            .bits(3, mask: 0xFFFF_FFFF & ~UInt64(MAP_NORESERVE), are: UInt64(MAP_PRIVATE | MAP_ANONYMOUS)),
+            for: "large allocations, and an arena for each thread"),
         .allow("munmap", for: "the same"),
         .allow("mremap", .argument(3, is: 1 /* MREMAP_MAYMOVE */), for: "large allocations that grow"),
         .allow("mprotect", .bits(2, mask: UInt64(PROT_EXEC), are: 0), for: "an arena that grows"),

@@ -72,7 +72,8 @@ extension RunOptions {
         var options = RunOptions(image: image, command: Array(operands.dropFirst()))
         for option in parsed { try options.apply(option) }
         if options.diskRates.limitsWriting, options.storageSize == nil {
-            throw RunOption.parser.usage("what the container writes is kept in memory: give --storage-size SIZE with --device-write-bps or --device-write-iops")
+            throw RunOption.parser.usage(
+                "what the container writes is kept in memory: give --storage-size SIZE with --device-write-bps or --device-write-iops")
         }
         return .run(options)
     }
