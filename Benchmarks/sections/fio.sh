@@ -8,10 +8,11 @@ export SWIFTLET_STORE="$store/fio" TMPDIR="$store/scratch"
 
 # note NAME ROUND: the figures among what the guest's kernel said, one line each: NAME, round, job, operations per second.
 note() {
-    tr -d '\r' | sed -n 's/.*figures: *//p' | tr ' ' '\n' | while IFS='=' read -r job figure; do
+    tr -d '\r' >"$raw/fio-said"
+    sed -n 's/.*figures: *//p' "$raw/fio-said" | tr ' ' '\n' | while IFS='=' read -r job figure; do
         printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$job" "$figure"
     done >"$raw/fio-last"
-    [ -s "$raw/fio-last" ] || { echo "fio under $1 has no figures" >&2; return 1; }
+    [ -s "$raw/fio-last" ] || { echo "fio under $1 has no figures: $(tail -n 3 "$raw/fio-said")" >&2; return 1; }
     cat "$raw/fio-last" >>"$raw/fio.tsv"
 }
 
@@ -48,6 +49,6 @@ case fio in
             fio_qemu qemu-iothread "$turn" ,iothread=io -object iothread,id=io
             turn=$((turn + 1))
         done
-        rm -f "$raw/fio-last"
+        rm -f "$raw/fio-last" "$raw/fio-said"
         ;;
 esac
