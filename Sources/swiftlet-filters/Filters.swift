@@ -80,7 +80,7 @@ extension ThreadKind {
     ]
 
     private static let disks: [Rule] = [
-        .allow("preadv2", .argument(5, is: 8 /* RWF_NOWAIT */), for: "reading what is in the host's memory into the guest's"),
+        .allow("preadv2", .bits(5, mask: 0xFFFF_FFFF, are: 8 /* RWF_NOWAIT */), for: "reading what is in the host's memory into the guest's"),
         .allow("preadv", for: "reading the rest from a disk"),
         .allow("pwritev", for: "writing a disk from the guest's memory"),
         .allow("pwrite64", for: "zeros, where the host's file system has no call for them"),

@@ -122,7 +122,7 @@ static inline int clinux_schedule_as_batch(void) {
 
 /// preadv2(2) with RWF_NOWAIT: what is not in memory is asked of the disk, but not waited for (EAGAIN).
 static inline ssize_t clinux_preadv_no_wait(int fd, const struct iovec *vectors, int count, off_t offset) {
-    return syscall(SYS_preadv2, fd, vectors, count, offset, 0, 8);
+    return syscall(SYS_preadv2, (long)fd, vectors, (long)count, offset, 0L, 8L);
 }
 
 // MARK: Macros
