@@ -87,7 +87,8 @@ let package = Package(
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         .target(name: "CAttacks", path: "Tests/Support/CAttacks"),
         .executableTarget(
-            name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM", swiftSettings: strict),
+            name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM",
+            swiftSettings: strict),
         tests("VMTests", ["CTestProcess", "captured-vmm"]),
         tests("RegistryTests", ["OCI", "Registry"]),
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
