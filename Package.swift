@@ -78,7 +78,7 @@ let package = Package(
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
-        tests("VMMTests", ["VMM"]),
+        tests("VMMTests", ["AddressSpace", "Jail", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting", "VMM"]),
         .target(name: "ImageFixtures", dependencies: ["CCrypto"], path: "Tests/ImageFixtures"),
         tests("OCITests", ["OCI"]),
         .executableTarget(

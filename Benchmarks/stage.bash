@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 
 benchmarks=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+# shellcheck source=Benchmarks/fio.bash
+source "$benchmarks/fio.bash"
 
 # prepare_stage DIRECTORY
 prepare_stage() {
@@ -35,6 +37,7 @@ prepare_stage() {
     collect_images "$tree/bench/images" "$tree/bench/image"
     make_bundle "$tree/bench/root" "$tree/bench/bundle"
     make_initrd "$tree/bench/qemu.initrd"
+    stage_fio "$tree"
     fill_registry "$tree/bench/registry" "$tree/bench/images"
     cp -r "$benchmarks/session" "$benchmarks/sections" "$benchmarks/enter" "$tree/bench/"
 }

@@ -54,6 +54,18 @@ import Wire
         #expect(try messages(made).0.storage == .disk(index: 1))
     }
 
+    @Test mutating func allDisksShareTheirLimits() throws {
+        var files = files
+        files.scratch = Extent(descriptor: 42, offset: 0, length: 1 << 30)
+        #expect(try configuration(files).machine.disks.allSatisfy { $0.limits == nil })
+        options.diskRates.readBytes = 5
+        options.diskRates.writeOperations = 200
+        let limits = DiskLimits(
+            group: 0, reading: ThroughputLimits(bytes: RateLimit(rate: 5, capacity: 1)),
+            writing: ThroughputLimits(operations: RateLimit(rate: 200, capacity: 20)))
+        #expect(try configuration(files).machine.disks.map(\.limits) == [limits, limits])
+    }
+
     @Test(
         arguments: [(false, false, 0, 1026, 1027), (true, false, 1025, 1026, 1027), (true, true, 1025, 1026, 0), (false, true, 0, 1026, 0)]
             as [(Bool, Bool, UInt32, UInt32, UInt32)])

@@ -243,3 +243,31 @@ private func sentence(_ words: [String]) -> String {
         #expect(throws: ContainerError.self) { try without.placement() }
     }
 }
+
+@Suite struct DiskRateTests {
+    @Test func ratesOfDisks() throws {
+        let words = [
+            "--storage-size=64m", "--device-read-bps", "/:1.5mb", "--device-write-bps=/:10k", "--device-read-iops", "/:100",
+            "--device-write-iops=/:7",
+        ]
+        let rates = try #require(try parse(words + ["image"])).diskRates
+        #expect(rates.readBytes == 3 << 19)
+        #expect(rates.writeBytes == 10240)
+        #expect(rates.readOperations == 100)
+        #expect(rates.writeOperations == 7)
+        // As with Docker: no limit.
+        #expect(try #require(try parse(["--device-read-bps", "/:0", "--device-write-iops", "/:0", "image"])).diskRates == DiskRates())
+    }
+
+    @Test(
+        arguments: [
+            ("--device-read-bps=10m", "write /:SIZE, such as /:10m"), ("--device-read-bps=/dev/sda:10m", "a container has no devices of the host"),
+            ("--device-read-bps=/:", "is no rate"), ("--device-read-bps=/:fast", "is no rate"), ("--device-read-bps=/:-1", "is no rate"),
+            ("--device-read-iops=/:10m", "is no rate"), ("--device-read-iops=/:99999999999999999999", "is no rate"),
+            ("--device-read-iops=:5", "write /:NUMBER"),
+            ("--device-write-bps=/:10m", "give --storage-size SIZE"), ("--device-write-iops=/:10", "give --storage-size SIZE"),
+        ])
+    func mistakesInRates(word: String, phrase: String) {
+        #expect(sentence([word, "image"]).contains(phrase), "\(sentence([word, "image"]))")
+    }
+}

@@ -55,6 +55,7 @@ public struct LaunchPlan: Sendable {
             storage = .disk(index: UInt8(disks.count))
             disks.append(Disk(.extents([scratch]), access: .ephemeral, serial: "scratch", name: "the scratch disk"))
         }
+        for index in disks.indices { disks[index].limits = options.diskRates.limits(group: 0) }
 
         var machine = MachineConfiguration(
             memory: options.memory, cpus: options.cpus, kernel: files.kernel, initrd: files.initrd, disks: disks)

@@ -5,7 +5,8 @@ public import Wire
 
 enum RunOption: Equatable, Sendable {
     case interactive, terminal, environment, environmentFile, workingDirectory, user, hostname, entrypoint, readOnly, tmpfs, cpus, memory
-    case cpuShares, blockWeight, cgroups, cgroupParent, storageSize, pull, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
+    case cpuShares, blockWeight, cgroups, cgroupParent, storageSize, readBytes, writeBytes, readOperations, writeOperations, pull, name, remove
+    case kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
 
     static let parser = OptionParser<RunOption>(
         command: "swiftlet run",
@@ -27,6 +28,10 @@ enum RunOption: Equatable, Sendable {
             .init(.cgroups, "cgroups", .required("WHETHER"), "A cgroup for the machine: enabled or disabled (root: enabled)"),
             .init(.cgroupParent, "cgroup-parent", .required("PATH"), "The cgroup in which the machine's is made (/swiftlet)"),
             .init(.storageSize, "storage-size", .required("SIZE"), "Keep what is written on a disk of this size, not in memory"),
+            .init(.readBytes, "device-read-bps", .required("/:SIZE"), "Bytes a second that are read from the container's disks, as /:10m"),
+            .init(.writeBytes, "device-write-bps", .required("/:SIZE"), "Bytes a second that are written to the disk of --storage-size"),
+            .init(.readOperations, "device-read-iops", .required("/:N"), "Reads a second from the container's disks"),
+            .init(.writeOperations, "device-write-iops", .required("/:N"), "Writes a second to the disk of --storage-size"),
             .init(.pull, "pull", .required("WHEN"), "Get the image: missing, always or never (missing)"),
             .init(.name, "name", .required("NAME"), "Reserve a name while the container runs"),
             .init(.remove, "rm", .none, "Accepted: nothing is ever kept"),
@@ -68,6 +73,10 @@ extension RunOptions {
         guard let image = operands.first else { throw RunOption.parser.usage("no image: name one after the options") }
         var options = RunOptions(image: image, command: Array(operands.dropFirst()))
         for option in parsed { try options.apply(option) }
+        if options.diskRates.limitsWriting, options.storageSize == nil {
+            throw RunOption.parser.usage(
+                "what the container writes is kept in memory: give --storage-size SIZE with --device-write-bps or --device-write-iops")
+        }
         return .run(options)
     }
 
@@ -98,6 +107,7 @@ extension RunOptions {
         case .kernel: kernel = value
         case .initrd: initrd = value
         case .timeline: timeline = option.value.map(Timeline.file) ?? .summary
+        case .readBytes, .writeBytes, .readOperations, .writeOperations: try applyRate(option, value)
         case .cpus, .cpuShares, .blockWeight, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal: try applyQuantity(option, value.string)
         }
     }
@@ -143,6 +153,23 @@ extension RunOptions {
             guard let number = Quantities.signal(text) else { throw wrong(option, "it is no signal: give a name such as SIGQUIT or a number") }
             stopSignal = number
         default: break
+        }
+    }
+
+    private mutating func applyRate(_ option: ParsedOption<RunOption>, _ value: Text) throws(ContainerError) {
+        let isSize = option.key == .readBytes || option.key == .writeBytes
+        let rate: UInt64
+        switch DiskRates.parse(value, isSize: isSize) {
+        case .success(let number): rate = number
+        case .failure(let phrase): throw wrong(option, phrase.description)
+        }
+        // As with Docker, 0 is no limit.
+        let limit = rate == 0 ? nil : rate
+        switch option.key {
+        case .readBytes: diskRates.readBytes = limit
+        case .writeBytes: diskRates.writeBytes = limit
+        case .readOperations: diskRates.readOperations = limit
+        default: diskRates.writeOperations = limit
         }
     }
 

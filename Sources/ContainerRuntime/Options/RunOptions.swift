@@ -57,6 +57,7 @@ public struct RunOptions: Equatable, Sendable {
     public var memory = defaultMemory
     /// In bytes; nil: what the container writes is kept in the guest's memory.
     public var storageSize: UInt64?
+    public var diskRates = DiskRates()
     public var pull = PullPolicy.missing
     public var name: Text?
     public var kernel: Text?
