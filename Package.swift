@@ -50,17 +50,21 @@ let package = Package(
         .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
         module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+        // How a container inside the guest is confined, as programs that the agent only installs.
+        module("Confinement", ["CSeccomp", "LinuxSystem", "OCI"]),
         .target(name: "CCurl"),
         module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "CLinux", "Confinement", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
+        // Part of the build: what share/swiftlet/seccomp.profiles holds.
+        .executableTarget(name: "seccomp-profiles", dependencies: ["Confinement", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
@@ -85,9 +89,10 @@ let package = Package(
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
         .testTarget(
             name: "RegistryServerTests", dependencies: ["swiftlet", "swiftlet-registry"], exclude: ["hostile-registry.py"], swiftSettings: strict),
+        tests("ConfinementTests", ["Confinement", "OCI"]),
         tests(
             "ContainerRuntimeTests",
-            ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "Confinement", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
         .testTarget(
             name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"],
             exclude: ["stand-in-registry", "stand-in-vmm"],
