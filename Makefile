@@ -21,10 +21,12 @@ executables:
 	@scripts/require libssl-dev libcurl4-openssl-dev libseccomp-dev libcap-dev binutils
 	@$(RELEASE) --product swiftlet
 	@$(RELEASE) --product swiftlet-vmm
+	@$(RELEASE) --product seccomp-profiles
 	@$(DYNAMIC) --product swiftlet-registry
 	@mkdir -p build/bin build/share/swiftlet
 	@for name in swiftlet swiftlet-vmm; do \
 	    strip -o build/bin/$$name.new .build/static/release/$$name && mv build/bin/$$name.new build/bin/$$name || exit 1; done
+	@.build/static/release/seccomp-profiles build/share/swiftlet/seccomp.profiles
 	@strip -o build/bin/swiftlet-registry.new .build/dynamic/release/swiftlet-registry && mv build/bin/swiftlet-registry.new build/bin/swiftlet-registry
 
 kernel:

@@ -6,8 +6,10 @@ extension SeccompProfile {
     static let ruleLimit = 4096
     static let nameLimit = 16384
 
-    /// `name` names the document in errors.
-    public init(json: [UInt8], name: String) throws(ConfinementError) {
+    /// `path` names the file in errors.
+    public init(json: [UInt8], path: String) throws(ConfinementError) {
+        let name = "the seccomp profile \(path)"
+        guard json.count <= Int(JSONDocument.sizeLimit) else { throw .profile(.invalid(document: name, detail: "it exceeds 4 MiB")) }
         do throws(OCIError) {
             self = try JSONDocument.decode(json, name: name) { value throws(FieldError) in try SeccompProfile(JSONObject(value)) }
         } catch { throw .profile(error) }

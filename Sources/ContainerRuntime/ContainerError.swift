@@ -1,4 +1,5 @@
 // Why a container could not be started. Each text is a sentence without its full stop: what failed, on which value, what to do.
+public import Confinement
 public import Images
 public import LinuxSystem
 public import OCI
@@ -39,6 +40,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case corruptedLayer(name: String, found: Digest, expected: Digest)
     case damagedDiskMap
     case diskVanished
+    case confinement(ConfinementError)
     /// A process that this one started has said on standard error what went wrong.
     case reported
 
@@ -78,6 +80,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
             "\(name) is corrupted: the digest of its blob is \(found), not \(expected): fetch or build the image again"
         case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"
         case .diskVanished: "the unpacked image was removed before it could be used: try again"
+        case .confinement(let error): error.description
         case .reported: "an error was reported before"
         case .tooLargeRequest: "the arguments and the environment together exceed 4 MiB: shorten them"
         }

@@ -58,6 +58,7 @@ public enum Run {
         let initrd = try OpenFile.open(
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
+        let seccomp = try SeccompFilter.program(for: options.confinement, installation)
         let store = try surroundings.openStore()
         let image = try load(options, from: store, surroundings)
 
@@ -74,6 +75,7 @@ public enum Run {
             scratch: scratch.map { Extent(descriptor: $0.descriptor.raw, offset: 0, length: $0.size) },
             timeline: timeline?.descriptor.raw ?? (options.timeline == .summary ? STDERR_FILENO : nil))
         var plan = LaunchPlan(options: options, process: process, image: disk?.content, hostname: hostname, files: files)
+        plan.seccomp = seccomp
         if options.terminal { plan.windowSize = currentWindowSize() }
         let configuration = try plan.configuration(launched: surroundings.launched)
 

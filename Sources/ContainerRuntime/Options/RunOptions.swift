@@ -55,6 +55,7 @@ public struct RunOptions: Equatable, Sendable {
     public var logLevel = LogLevel.warn
     public var limits: [ResourceLimit] = []
     public var stopSignal: UInt8?
+    public var confinement = ConfinementOptions()
     public var image: Text
     public var command: [Text]
 
