@@ -8,6 +8,8 @@ public enum ConfinementError: Error, Equatable, CustomStringConvertible {
     case compiler(step: String, errno: Int32)
     case programTooLong(instructions: Int)
     case damagedProfiles
+    /// The profile refuses execve(2) itself.
+    case startsNothing
 
     public var description: String {
         switch self {
@@ -16,6 +18,7 @@ public enum ConfinementError: Error, Equatable, CustomStringConvertible {
         case .compiler(let step, let errno): "the seccomp profile can't be compiled: \(step) failed with error \(errno): simplify the profile"
         case .programTooLong(let instructions):
             "the seccomp profile needs \(instructions) instructions, but Linux takes at most \(SeccompProgram.instructionLimit): simplify the profile"
+        case .startsNothing: "the seccomp profile refuses execve, so that nothing could be started: allow it"
         case .damagedProfiles: "the compiled seccomp profiles are damaged: install Swiftlet again"
         }
     }

@@ -20,6 +20,7 @@ public enum SeccompCompiler {
 
     /// The filter for a container with these capabilities.
     public static func compile(_ profile: SeccompProfile, for capabilities: CapabilitySet) throws(ConfinementError) -> SeccompProgram {
+        guard profile.permits("execve", for: capabilities) else { throw .startsNothing }
         let rules = profile.rules(for: capabilities).filter { $0.action != profile.defaultAction }
         let filter = try Filter.make(profile.defaultAction, architecture: x8664)
         for rule in rules {

@@ -73,4 +73,20 @@ public struct SeccompProfile: Equatable, Sendable {
     public func rules(for capabilities: CapabilitySet) -> [SeccompRule] {
         rules.filter { $0.includes.isSubset(of: capabilities) && $0.excludes.isDisjoint(with: capabilities) }
     }
+
+    /// Whether the system call can succeed, with some arguments.
+    func permits(_ name: String, for capabilities: CapabilitySet) -> Bool {
+        let own = rules(for: capabilities).filter { $0.names.contains(name) }
+        if own.contains(where: { $0.action.permits }) { return true }
+        return defaultAction.permits && !own.contains { $0.arguments.isEmpty }
+    }
+}
+
+extension SeccompAction {
+    fileprivate var permits: Bool {
+        switch self {
+        case .allow, .log, .trace: true
+        case .error, .killProcess, .killThread, .trap: false
+        }
+    }
 }

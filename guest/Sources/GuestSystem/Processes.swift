@@ -47,7 +47,7 @@ public enum Processes {
     }
 
     /// _exit(2).
-    @inline(never) public static func exit(_ code: Int32) -> Never { _exit(code) }
+    @inline(never) public static func exit(_ code: Int32) -> Never { guest_exit(code) }
 
     /// Any child that has ended (waitpid(2)); nil when none has.
     @inline(never) public static func reap() -> (pid: Int32, status: ChildStatus)? {
