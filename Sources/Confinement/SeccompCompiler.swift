@@ -22,6 +22,12 @@ public enum SeccompCompiler {
     public static func compile(_ profile: SeccompProfile, for capabilities: CapabilitySet) throws(ConfinementError) -> SeccompProgram {
         guard profile.permits("execve", for: capabilities) else { throw .startsNothing }
         let rules = profile.rules(for: capabilities).filter { $0.action != profile.defaultAction }
+        let whole = try SeccompProgram(bytes: answersToTheUnknown() + translate(rules, profile))
+        return try shorten(whole, rules, profile) ?? whole
+    }
+
+    /// libseccomp's program for these rules.
+    private static func translate(_ rules: [SeccompRule], _ profile: SeccompProfile) throws(ConfinementError) -> [UInt8] {
         let filter = try Filter.make(profile.defaultAction, architecture: x8664)
         for rule in rules {
             for name in rule.names {
@@ -41,7 +47,71 @@ public enum SeccompCompiler {
             }
             try filter.merge(other)
         }
-        return try SeccompProgram(bytes: answersToTheUnknown() + filter.export())
+        return try filter.export()
+    }
+
+    /// The same with a search among ranges; nil where that is no gain, or would answer anything differently.
+    private static func shorten(
+        _ whole: SeccompProgram, _ rules: [SeccompRule], _ profile: SeccompProfile
+    ) throws(ConfinementError) -> SeccompProgram? {
+        let architectures = profile.coversX86 ? [x8664, i386] : [x8664]
+        let last = max(lastKnown.x8664, lastKnown.i386) + 1
+        guard let dispatch = RangeDispatch(whole, architectures: architectures, last: last) else { return nil }
+        let open = dispatch.openNumbers(x8664, upTo: last)
+        let openToo = dispatch.openNumbers(i386, upTo: last)
+        let conditional = Set(rules.filter { !$0.arguments.isEmpty }.flatMap(\.names))
+        var few: [SeccompRule] = []
+        for var rule in rules {
+            rule.names = rule.names.filter { name in
+                if conditional.contains(name) { return true }
+                if let number = number(of: name), open.contains(UInt32(number)) { return true }
+                // SAFETY: reads a C string during the call.
+                return openToo.contains(UInt32(bitPattern: unsafe seccomp_syscall_resolve_name_arch(i386, name)))
+            }
+            if !rule.names.isEmpty { few.append(rule) }
+        }
+        guard let short = dispatch.program(before: try SeccompProgram(bytes: translate(few, profile))) else { return nil }
+        return short.instructions < whole.instructions && agree(short, whole, rules, last: last) ? short : nil
+    }
+
+    /// Whether both give the same answers: to every number, with arguments around all constants that a rule compares with.
+    private static func agree(_ one: SeccompProgram, _ other: SeccompProgram, _ rules: [SeccompRule], last: UInt32) -> Bool {
+        var samples: Set<[UInt64]> = [[], Array(repeating: .max, count: 6)]
+        for argument in rules.flatMap(\.arguments) {
+            var values = [argument.value, argument.value &- 1, argument.value &+ 1, argument.value | 1 << 32]
+            if case .masked(let mask) = argument.comparison { values += (0..<64).map { mask & (1 << $0) ^ argument.value } }
+            for value in values {
+                var arguments = [UInt64](repeating: 0, count: 6)
+                arguments[Int(argument.index)] = value
+                samples.insert(arguments)
+            }
+        }
+        for architecture in [x8664, i386, 0] {
+            for number in Array(0...last) + [1 << 30, 1 << 30 + 1, 1 << 31, .max] {
+                for arguments in samples {
+                    let call = SystemCall(architecture: architecture, number: number, arguments: arguments)
+                    guard let answer = one.answer(to: call), answer == other.answer(to: call) else { return false }
+                }
+            }
+        }
+        return true
+    }
+
+    /// In front of libseccomp's program: what nobody could have known when the profile was written.
+    private static func answersToTheUnknown() -> [UInt8] {
+        typealias Operation = SeccompProgram.Operation
+        let noSuchCall: UInt32 = 0x0005_0000 | 38
+        let program: [(operation: UInt16, whenTrue: UInt8, whenFalse: UInt8, constant: UInt32)] = [
+            (Operation.load, 0, 0, 4),
+            (Operation.jumpIfEqual, 1, 0, i386),
+            (Operation.jumpIfEqual, 2, 5, x8664),
+            (Operation.load, 0, 0, 0),
+            (Operation.jumpIfGreater, 2, 3, lastKnown.i386),
+            (Operation.load, 0, 0, 0),
+            (Operation.jumpIfGreater, 0, 1, lastKnown.x8664),
+            (Operation.answer, 0, 0, noSuchCall),
+        ]
+        return program.flatMap { SeccompProgram.instruction($0.operation, $0.whenTrue, $0.whenFalse, $0.constant) }
     }
 
     /// __NR_SCMP_ERROR.
@@ -53,23 +123,6 @@ public enum SeccompCompiler {
         if number >= 0 { return number }
         // Other negative numbers are system calls of other architectures.
         return number == unknown ? younger[name] : nil
-    }
-
-    /// In front of libseccomp's program: what nobody could have known when the profile was written.
-    private static func answersToTheUnknown() -> [UInt8] {
-        let load: UInt16 = 0x20, jumpIfEqual: UInt16 = 0x15, jumpIfGreater: UInt16 = 0x25, answer: UInt16 = 0x06
-        let noSuchCall: UInt32 = 0x0005_0000 | 38
-        let program: [(operation: UInt16, whenTrue: UInt8, whenFalse: UInt8, constant: UInt32)] = [
-            (load, 0, 0, 4),
-            (jumpIfEqual, 1, 0, i386),
-            (jumpIfEqual, 2, 5, x8664),
-            (load, 0, 0, 0),
-            (jumpIfGreater, 2, 3, lastKnown.i386),
-            (load, 0, 0, 0),
-            (jumpIfGreater, 0, 1, lastKnown.x8664),
-            (answer, 0, 0, noSuchCall),
-        ]
-        return program.flatMap { SeccompProgram.instruction($0.operation, $0.whenTrue, $0.whenFalse, $0.constant) }
     }
 }
 
