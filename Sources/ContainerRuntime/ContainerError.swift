@@ -1,6 +1,7 @@
 // Why a container could not be started. Each text is a sentence without its full stop: what failed, on which value, what to do.
 public import Confinement
 public import Images
+public import Jail
 public import LinuxSystem
 public import OCI
 
@@ -41,6 +42,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case damagedDiskMap
     case diskVanished
     case confinement(ConfinementError)
+    case kvm(KVMDeviceError)
+    case jail(JailError)
     /// A process that this one started has said on standard error what went wrong.
     case reported
 
@@ -81,6 +84,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"
         case .diskVanished: "the unpacked image was removed before it could be used: try again"
         case .confinement(let error): error.description
+        case .kvm(let error): "\(error)"
+        case .jail(let error): "\(error)"
         case .reported: "an error was reported before"
         case .tooLargeRequest: "the arguments and the environment together exceed 4 MiB: shorten them"
         }
