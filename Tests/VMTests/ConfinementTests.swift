@@ -16,7 +16,7 @@ extension VirtualMachines {
                 "add_key: \(refused)", "keyctl: \(refused)", "request_key: \(refused)", "io_uring_setup: \(refused)", "userfaultfd: \(refused)",
                 "kexec_load: \(refused)",
             ]
-            let outcome = try swiftlet.run(["/bin/probe", "calls"])
+            let outcome = try swiftlet.run([], ["/bin/probe", "calls"])
             #expect(
                 outcome.lines == always + [
                     "bpf: \(refused)", "perf_event_open: \(refused)", "open_by_handle_at: \(refused)", "mount: \(refused)", "setns: \(refused)",
@@ -80,7 +80,7 @@ extension VirtualMachines {
 
         @Test func setUserIDsStopAtNoNewPrivileges() throws {
             let script = "cp /bin/probe /srv/raised && chmod 4755 /srv/raised && su -s /bin/sh alice -c '/srv/raised identity'"
-            expectOutput(try swiftlet.shell(script), "user 1234 effective 0 no new privileges 0 seccomp 2\n")
+            expectOutput(try swiftlet.shell([], script), "user 1234 effective 0 no new privileges 0 seccomp 2\n")
             expectOutput(
                 try swiftlet.shell(["--security-opt", "no-new-privileges"], script), "user 1234 effective 1234 no new privileges 1 seccomp 2\n")
         }
@@ -112,7 +112,7 @@ extension VirtualMachines {
         /// The container sees its own control group alone, and can't leave it.
         @Test func ownControlGroup() throws {
             expectOutput(
-                try swiftlet.shell("cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs | head -n 1; ls -d /sys/fs/cgroup/../groups 2>&1 | grep -c 'No such'"),
+                try swiftlet.shell([], "cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs | head -n 1; ls -d /sys/fs/cgroup/../groups 2>&1 | grep -c 'No such'"),
                 "0::/\n1\n1\n")
         }
 
