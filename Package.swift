@@ -59,7 +59,7 @@ let package = Package(
         module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CLinux", "Confinement", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "CJail", "CLinux", "Confinement", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
@@ -68,9 +68,7 @@ let package = Package(
             name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
         // Part of the build: what share/swiftlet/seccomp.profiles holds.
         .executableTarget(name: "seccomp-profiles", dependencies: ["Confinement", "LinuxSystem"], swiftSettings: strict),
-        .executableTarget(
-            name: "swiftlet-vmm", dependencies: ["Jail", "LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
-            swiftSettings: strict),
+        .executableTarget(name: "swiftlet-vmm", dependencies: ["Supervisor", "VMM"], swiftSettings: strict),
 
         // Writes the seccomp filters when Swiftlet is built.
         .executableTarget(
@@ -91,7 +89,10 @@ let package = Package(
         tests("ImagesTests", ["ImageFixtures", "Images", "LinuxSystem", "OCI", "store-writer"]),
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
-        tests("VMTests", ["CTestProcess"]),
+        .target(name: "CAttacks", path: "Tests/Support/CAttacks"),
+        .executableTarget(
+            name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM", swiftSettings: strict),
+        tests("VMTests", ["CTestProcess", "captured-vmm"]),
         tests("RegistryTests", ["OCI", "Registry"]),
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
         .testTarget(
