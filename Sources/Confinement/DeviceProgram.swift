@@ -61,7 +61,8 @@ public enum DeviceProgram {
     private static let loadWord: UInt8 = 0x61, moveConstant: UInt8 = 0xB7, moveRegister: UInt8 = 0xBF, andConstant: UInt8 = 0x57
     private static let shiftRight: UInt8 = 0x77, jumpUnlessEqual: UInt8 = 0x55, exit: UInt8 = 0x95
     /// Registers: 0 the answer, 1 the context, then what is kept of it.
-    private static let answer: UInt8 = 0, context: UInt8 = 1, kind: UInt8 = 2, access: UInt8 = 3, major: UInt8 = 4, minor: UInt8 = 5, scratch: UInt8 = 6
+    private static let answer: UInt8 = 0, context: UInt8 = 1, kind: UInt8 = 2, access: UInt8 = 3, major: UInt8 = 4, minor: UInt8 = 5
+    private static let scratch: UInt8 = 6
 
     /// The bytes of the program for `rules`; what none of them matches is refused.
     public static func compile(_ rules: [DeviceRule]) -> [UInt8] {
@@ -100,7 +101,8 @@ public enum DeviceProgram {
         if rule.access != .all {
             // Nothing may be asked for that the rule doesn't name.
             conditions.append(Instruction(operation: moveRegister, target: scratch, source: access))
-            conditions.append(Instruction(operation: andConstant, target: scratch, constant: Int32(DeviceRule.Access.all.subtracting(rule.access).rawValue)))
+            let others = DeviceRule.Access.all.subtracting(rule.access)
+            conditions.append(Instruction(operation: andConstant, target: scratch, constant: Int32(others.rawValue)))
             conditions.append(Instruction(operation: jumpUnlessEqual, target: scratch, constant: 0))
         }
         let end = conditions.count + 2

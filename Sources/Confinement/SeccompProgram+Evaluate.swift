@@ -25,7 +25,8 @@ struct SystemCall {
 extension SeccompProgram {
     enum Operation {
         static let load: UInt16 = 0x20, and: UInt16 = 0x54, answer: UInt16 = 0x06
-        static let jump: UInt16 = 0x05, jumpIfEqual: UInt16 = 0x15, jumpIfGreater: UInt16 = 0x25, jumpIfNotLess: UInt16 = 0x35, jumpIfAny: UInt16 = 0x45
+        static let jump: UInt16 = 0x05, jumpIfEqual: UInt16 = 0x15, jumpIfGreater: UInt16 = 0x25, jumpIfNotLess: UInt16 = 0x35
+        static let jumpIfAny: UInt16 = 0x45
     }
 
     /// SECCOMP_RET_ and its data; nil where the answer depends on what isn't known, or the program does what filters don't.

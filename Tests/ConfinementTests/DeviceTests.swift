@@ -41,7 +41,9 @@ private func run(_ program: [UInt8], kind: UInt32, access: DeviceRule.Access, _ 
     }
 
     /// The disks (virtio-blk, a loop device), /dev/mem, /dev/port, /dev/kmsg, FUSE, vsock, and block devices with the numbers of harmless ones.
-    @Test(arguments: [(1, 254, 0), (1, 7, 0), (2, 1, 1), (2, 1, 4), (2, 1, 11), (2, 10, 229), (2, 10, 122), (1, 1, 3), (1, 136, 0)] as [(UInt32, UInt32, UInt32)])
+    @Test(
+        arguments: [(1, 254, 0), (1, 7, 0), (2, 1, 1), (2, 1, 4), (2, 1, 11), (2, 10, 229), (2, 10, 122), (1, 1, 3), (1, 136, 0)]
+            as [(UInt32, UInt32, UInt32)])
     func nothingElseOpens(kind: UInt32, major: UInt32, minor: UInt32) {
         for access: DeviceRule.Access in [.read, .write, [.read, .write], [.make, .read]] {
             #expect(run(program, kind: kind, access: access, major, minor) == 0)
@@ -51,7 +53,8 @@ private func run(_ program: [UInt8], kind: UInt32, access: DeviceRule.Access, _ 
 
     @Test func theLastRuleThatMatchesDecides() {
         let rules = [
-            DeviceRule(allow: true, .any, .all), DeviceRule(allow: false, .block, .write), DeviceRule(allow: true, .block, major: 7, [.read, .write]),
+            DeviceRule(allow: true, .any, .all), DeviceRule(allow: false, .block, .write),
+            DeviceRule(allow: true, .block, major: 7, [.read, .write]),
         ]
         let program = DeviceProgram.compile(rules)
         #expect(run(program, kind: Self.block, access: .write, 254, 0) == 0)

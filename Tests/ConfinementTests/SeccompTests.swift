@@ -27,7 +27,8 @@ private func answer(_ program: SeccompProgram, _ number: UInt32, _ arguments: [U
     /// add_key, keyctl, request_key, io_uring_setup, userfaultfd, kexec_load, bpf, perf_event_open, mount, unshare, setns, clone of a user namespace, vsock.
     @Test(
         arguments: [
-            (248, []), (250, []), (249, []), (425, []), (323, []), (246, []), (321, []), (298, []), (165, []), (272, []), (308, []), (56, [0x1000_0011]),
+            (248, []), (250, []), (249, []), (425, []), (323, []), (246, []), (321, []), (298, []), (165, []), (272, []), (308, []),
+            (56, [0x1000_0011]),
             (41, [40]), (135, [0x40000]),
         ] as [(UInt32, [UInt64])])
     func whatNoProgramNeedsIsRefused(number: UInt32, arguments: [UInt64]) {
@@ -60,8 +61,10 @@ private func answer(_ program: SeccompProgram, _ number: UInt32, _ arguments: [U
     /// mount, bpf, reboot, init_module, settimeofday, perf_event_open.
     @Test(
         arguments: [
-            (165, "SYS_ADMIN"), (321, "SYS_ADMIN"), (321, "BPF"), (169, "SYS_BOOT"), (175, "SYS_MODULE"), (164, "SYS_TIME"), (298, "PERFMON"), (435, "SYS_ADMIN"),
-            (304, "DAC_READ_SEARCH"), (172, "SYS_RAWIO"), (163, "SYS_PACCT"), (153, "SYS_TTY_CONFIG"), (239, "SYS_NICE"), (103, "SYSLOG"), (312, "SYS_PTRACE"),
+            (165, "SYS_ADMIN"), (321, "SYS_ADMIN"), (321, "BPF"), (169, "SYS_BOOT"), (175, "SYS_MODULE"), (164, "SYS_TIME"), (298, "PERFMON"),
+            (435, "SYS_ADMIN"),
+            (304, "DAC_READ_SEARCH"), (172, "SYS_RAWIO"), (163, "SYS_PACCT"), (153, "SYS_TTY_CONFIG"), (239, "SYS_NICE"), (103, "SYSLOG"),
+            (312, "SYS_PTRACE"),
         ] as [(UInt32, String)])
     func capabilitiesBringTheirCalls(number: UInt32, capability: String) throws {
         #expect(answer(program, number) != allowed)
@@ -95,10 +98,13 @@ private func answer(_ program: SeccompProgram, _ number: UInt32, _ arguments: [U
 }
 
 @Suite struct CapabilityTests {
-    @Test(arguments: [
-        ([], [], 0xA804_25FB), (["NET_ADMIN"], [], 0xA804_35FB), (["cap_net_admin", "CAP_SYS_ADMIN"], [], 0xA824_35FB), ([], ["MKNOD", "CAP_NET_RAW"], 0xA004_05FB),
-        ([], ["ALL"], 0), (["CHOWN"], ["all"], 1), (["ALL"], [], 0x1FF_FFFF_FFFF), (["ALL"], ["CHOWN"], 0x1FF_FFFF_FFFE), (["MKNOD"], ["MKNOD"], 0xA804_25FB),
-    ] as [([String], [String], UInt64)])
+    @Test(
+        arguments: [
+            ([], [], 0xA804_25FB), (["NET_ADMIN"], [], 0xA804_35FB), (["cap_net_admin", "CAP_SYS_ADMIN"], [], 0xA824_35FB),
+            ([], ["MKNOD", "CAP_NET_RAW"], 0xA004_05FB),
+            ([], ["ALL"], 0), (["CHOWN"], ["all"], 1), (["ALL"], [], 0x1FF_FFFF_FFFF), (["ALL"], ["CHOWN"], 0x1FF_FFFF_FFFE),
+            (["MKNOD"], ["MKNOD"], 0xA804_25FB),
+        ] as [([String], [String], UInt64)])
     func addedAndDropped(added: [String], dropped: [String], expected: UInt64) throws {
         #expect(try CapabilitySet(adding: added, dropping: dropped).rawValue == expected)
     }

@@ -58,7 +58,8 @@ private func sentence(_ words: [String]) -> String {
         let options = try #require(
             try parse([
                 "--cap-add", "NET_ADMIN", "--cap-add=cap_sys_time", "--cap-drop", "ALL", "--privileged", "--pids-limit", "100", "--security-opt",
-                "no-new-privileges", "--security-opt=seccomp=/p.json", "--security-opt", "systempaths=unconfined", "--security-opt", "label=disable", "image",
+                "no-new-privileges", "--security-opt=seccomp=/p.json", "--security-opt", "systempaths=unconfined", "--security-opt", "label=disable",
+                "image",
             ]))
         var expected = ConfinementOptions()
         expected.addedCapabilities = ["NET_ADMIN", "cap_sys_time"]
@@ -76,7 +77,8 @@ private func sentence(_ words: [String]) -> String {
     }
 
     @Test(arguments: [
-        (["--cap-add", "FLY"], "unknown capability \"FLY\""), (["--cap-drop", ""], "unknown capability"), (["--security-opt", "x"], "it must be seccomp=FILE"),
+        (["--cap-add", "FLY"], "unknown capability \"FLY\""), (["--cap-drop", ""], "unknown capability"),
+        (["--security-opt", "x"], "it must be seccomp=FILE"),
         (["--security-opt", "seccomp"], "it must be"), (["--security-opt", "seccomp="], "it must be"),
         (["--security-opt", "no-new-privileges=maybe"], "true or false"), (["--security-opt", "apparmor=docker-default"], "leave it out"),
         (["--pids-limit", "-2"], "a number of processes"), (["--pids-limit", "x"], "a number of processes"),

@@ -98,7 +98,9 @@ extension VirtualMachines {
         }
 
         @Test func systemPathsMayBeExposed() throws {
-            let script = "echo 1 >/proc/sys/kernel/sysrq && echo tuned; head -c 1 /proc/timer_list >/dev/null && echo unmasked; mkdir /sys/fs/cgroup/x"
+            let script = """
+                echo 1 >/proc/sys/kernel/sysrq && echo tuned; head -c 1 /proc/timer_list >/dev/null && echo unmasked; mkdir /sys/fs/cgroup/x
+                """
             let outcome = try swiftlet.shell(["--security-opt", "systempaths=unconfined"], script)
             #expect(outcome.text == "tuned\nunmasked\n" && outcome.errorText.contains("Read-only"), "\(outcome)")
         }
@@ -112,8 +114,8 @@ extension VirtualMachines {
         /// The container sees its own control group alone, and can't leave it.
         @Test func ownControlGroup() throws {
             expectOutput(
-                try swiftlet.shell([], "cat /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs | head -n 1; ls -d /sys/fs/cgroup/../groups 2>&1 | grep -c 'No such'"),
-                "0::/\n1\n1\n")
+                try swiftlet.shell([], "cat /proc/self/cgroup; head -n 1 /sys/fs/cgroup/cgroup.procs; test -e /sys/fs/cgroup/pids.max && echo mine"),
+                "0::/\n1\nmine\n")
         }
 
         @Test func customProfiles() throws {
@@ -145,7 +147,8 @@ extension VirtualMachines {
             try refusal("no JSON", ["profile.json", "not JSON"])
             try refusal(#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "ALLOW"}]}"#, ["syscalls[0].action"])
             try refusal(#"{"defaultAction": "SCMP_ACT_ERRNO"}"#, ["execve"])
-            expectRefusal(try swiftlet.run(["--security-opt", "seccomp=/does/not/exist"], ["/bin/true"]), naming: ["/does/not/exist", "--security-opt"])
+            expectRefusal(
+                try swiftlet.run(["--security-opt", "seccomp=/does/not/exist"], ["/bin/true"]), naming: ["/does/not/exist", "--security-opt"])
         }
     }
 }

@@ -58,9 +58,9 @@ public enum Run {
         let initrd = try OpenFile.open(
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
-        let seccomp = try SeccompFilter.program(for: options.confinement, installation)
         let store = try surroundings.openStore()
         let image = try load(options, from: store, surroundings)
+        let seccomp = try SeccompFilter.program(for: options.confinement, installation)
 
         let hostname = options.hostname ?? randomHostname()
         let process = try ContainerProcess(
