@@ -54,17 +54,23 @@ let package = Package(
         module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
         module("Progress", ["CLinux", "LinuxSystem", "OCI"]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+        // How a container inside the guest is confined, as programs that the agent only installs.
+        module("Confinement", ["CSeccomp", "LinuxSystem", "OCI"]),
         .target(name: "CCurl"),
         module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI", "Progress"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CJail", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire"]),
+            [
+                "AgentProtocol", "CJail", "CLinux", "Confinement", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire",
+            ]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Progress", "Registry"], swiftSettings: strict),
+        // Part of the build: what share/swiftlet/seccomp.profiles holds.
+        .executableTarget(name: "seccomp-profiles", dependencies: ["Confinement", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(name: "swiftlet-vmm", dependencies: ["Supervisor", "VMM"], swiftSettings: strict),
 
         // Writes the seccomp filters when Swiftlet is built.
@@ -96,9 +102,12 @@ let package = Package(
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
         .testTarget(
             name: "RegistryServerTests", dependencies: ["swiftlet", "swiftlet-registry"], exclude: ["hostile-registry.py"], swiftSettings: strict),
+        tests("ConfinementTests", ["Confinement", "OCI"]),
         tests(
             "ContainerRuntimeTests",
-            ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            [
+                "AgentProtocol", "Confinement", "ContainerRuntime", "ImageFixtures", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire",
+            ]),
         .testTarget(
             name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"],
             exclude: ["stand-in-registry", "stand-in-vmm"],

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Confinement
 import Foundation
 import ImageFixtures
 import Images
@@ -81,6 +82,24 @@ import Wire
             terminal
             ? .terminal(port: output, size: WindowSize(rows: 0, columns: 0)) : .pipes(input: input, output: output, error: error)
         #expect(try messages(made).1.streams == expected)
+    }
+
+    @Test mutating func confinementReachesTheAgent() throws {
+        let (container, process) = try messages(try configuration(files))
+        #expect(container.deviceProgram == DeviceProgram.compile(DeviceRule.standard) && !container.isPrivileged && container.processLimit == 0)
+        #expect(container.maskedPaths.contains("/proc/kcore") && container.readOnlyPaths.contains("/proc/sys"))
+        #expect(process.capabilities == ProcessSpec.defaultCapabilities && !process.noNewPrivileges && process.filter.isEmpty)
+
+        options.confinement.droppedCapabilities = ["ALL"]
+        options.confinement.noNewPrivileges = true
+        options.confinement.processLimit = 7
+        let (confined, poor) = try messages(try configuration(files))
+        #expect(confined.processLimit == 7 && poor.capabilities == 0 && poor.noNewPrivileges)
+
+        options.confinement.isPrivileged = true
+        let (free, able) = try messages(try configuration(files))
+        #expect(free.isPrivileged && free.deviceProgram.isEmpty && free.maskedPaths.isEmpty && free.readOnlyPaths.isEmpty)
+        #expect(able.capabilities == CapabilitySet.all.rawValue)
     }
 
     @Test mutating func optionsReachTheirPlaces() throws {

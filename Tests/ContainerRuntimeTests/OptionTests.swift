@@ -55,6 +55,40 @@ private func sentence(_ words: [String]) -> String {
         #expect(try parse(["--entrypoint=", "image"])?.entrypoint == "")
     }
 
+    @Test func confinement() throws {
+        let options = try #require(
+            try parse([
+                "--cap-add", "NET_ADMIN", "--cap-add=cap_sys_time", "--cap-drop", "ALL", "--privileged", "--pids-limit", "100", "--security-opt",
+                "no-new-privileges", "--security-opt=seccomp=/p.json", "--security-opt", "systempaths=unconfined", "--security-opt", "label=disable",
+                "image",
+            ]))
+        var expected = ConfinementOptions()
+        expected.addedCapabilities = ["NET_ADMIN", "cap_sys_time"]
+        expected.droppedCapabilities = ["ALL"]
+        expected.isPrivileged = true
+        expected.processLimit = 100
+        expected.noNewPrivileges = true
+        expected.seccomp = .file("/p.json")
+        expected.exposesSystemPaths = true
+        #expect(options.confinement == expected)
+        #expect(try parse(["--security-opt", "seccomp=unconfined", "image"])?.confinement.seccomp == .unconfined)
+        #expect(try parse(["--security-opt", "seccomp:builtin", "image"])?.confinement.seccomp == .standard)
+        #expect(try parse(["--security-opt", "no-new-privileges:false", "image"])?.confinement.noNewPrivileges == false)
+        #expect(try parse(["--pids-limit=-1", "image"])?.confinement.processLimit == 0)
+    }
+
+    @Test(arguments: [
+        (["--cap-add", "FLY"], "unknown capability \"FLY\""), (["--cap-drop", ""], "unknown capability"),
+        (["--security-opt", "x"], "it must be seccomp=FILE"),
+        (["--security-opt", "seccomp"], "it must be"), (["--security-opt", "seccomp="], "it must be"),
+        (["--security-opt", "no-new-privileges=maybe"], "true or false"), (["--security-opt", "apparmor=docker-default"], "leave it out"),
+        (["--pids-limit", "-2"], "a number of processes"), (["--pids-limit", "x"], "a number of processes"),
+    ])
+    func confinementMistakes(words: [String], problem: String) {
+        let text = sentence(words + ["image"])
+        #expect(text.contains(problem) && text.contains(words[0]), "\(text)")
+    }
+
     @Test(arguments: [["--help"], ["-it", "--help", "image"]])
     func helpWins(words: [String]) throws {
         #expect(try parse(words) == nil)

@@ -1,5 +1,6 @@
 // The options of `swiftlet run`: their table, and what their values must look like.
 import AgentProtocol
+import Confinement
 import LaunchConfiguration
 public import Wire
 
@@ -7,6 +8,7 @@ enum RunOption: Equatable, Sendable {
     case interactive, terminal, environment, environmentFile, workingDirectory, user, hostname, entrypoint, readOnly, tmpfs, cpus, memory
     case cpuShares, blockWeight, cgroups, cgroupParent, storageSize, readBytes, writeBytes, readOperations, writeOperations, pull, name, remove
     case kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
+    case addCapability, dropCapability, privileged, securityOption, processLimit
 
     static let parser = OptionParser<RunOption>(
         command: "swiftlet run",
@@ -41,6 +43,11 @@ enum RunOption: Equatable, Sendable {
             .init(.logLevel, "log-level", .required("LEVEL"), "error, warn, info or debug (warn)"),
             .init(.ulimit, "ulimit", .required("NAME=SOFT[:HARD]"), "Set a resource limit; -1 is unlimited"),
             .init(.stopSignal, "stop-signal", .required("SIGNAL"), "What SIGTERM becomes for the command"),
+            .init(.addCapability, "cap-add", .required("NAME"), "Add a capability, or ALL"),
+            .init(.dropCapability, "cap-drop", .required("NAME"), "Drop a capability, or ALL"),
+            .init(.privileged, "privileged", .none, "All capabilities and devices of the machine, and no seccomp filter"),
+            .init(.securityOption, "security-opt", .required("OPTION"), "seccomp=FILE, no-new-privileges, systempaths=unconfined, …"),
+            .init(.processLimit, "pids-limit", .required("N"), "Processes and threads at most; -1 is unlimited (-1)"),
             .init(.help, "help", .none, "Show this help"),
         ])
 }
@@ -108,7 +115,23 @@ extension RunOptions {
         case .initrd: initrd = value
         case .timeline: timeline = option.value.map(Timeline.file) ?? .summary
         case .readBytes, .writeBytes, .readOperations, .writeOperations: try applyRate(option, value)
-        case .cpus, .cpuShares, .blockWeight, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal: try applyQuantity(option, value.string)
+        case .privileged: confinement.isPrivileged = true
+        case .addCapability, .dropCapability, .securityOption: try applyConfinement(option, value)
+        case .cpus, .cpuShares, .blockWeight, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal, .processLimit:
+            try applyQuantity(option, value.string)
+        }
+    }
+
+    private mutating func applyConfinement(_ option: ParsedOption<RunOption>, _ value: Text) throws(ContainerError) {
+        if option.key == .securityOption {
+            if let problem = confinement.apply(securityOption: value) { throw wrong(option, problem) }
+            return
+        }
+        do throws(ConfinementError) { _ = try CapabilitySet(adding: [value.string], dropping: []) } catch { throw wrong(option, error.description) }
+        if option.key == .addCapability {
+            confinement.addedCapabilities.append(value.string)
+        } else {
+            confinement.droppedCapabilities.append(value.string)
         }
     }
 
@@ -149,6 +172,10 @@ extension RunOptions {
             case .success(let limit): limits = limits.filter { $0.resource != limit.resource } + [limit]
             case .failure(let phrase): throw wrong(option, phrase.description)
             }
+        case .processLimit:
+            // More than a kernel can have (PID_MAX_LIMIT) is no limit.
+            guard let number = Int64(text), number >= -1 else { throw wrong(option, "it must be a number of processes, or -1") }
+            confinement.processLimit = number > 4 << 20 ? 0 : UInt32(clamping: number)
         case .stopSignal:
             guard let number = Quantities.signal(text) else { throw wrong(option, "it is no signal: give a name such as SIGQUIT or a number") }
             stopSignal = number

@@ -66,6 +66,7 @@ public struct RunOptions: Equatable, Sendable {
     public var logLevel = LogLevel.warn
     public var limits: [ResourceLimit] = []
     public var stopSignal: UInt8?
+    public var confinement = ConfinementOptions()
     public var image: Text
     public var command: [Text]
 
