@@ -68,9 +68,12 @@ let package = Package(
         .target(
             name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",
             swiftSettings: strict),
+        .target(
+            name: "DeviceTesting", dependencies: ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"],
+            path: "Tests/Support/DeviceTesting", swiftSettings: strict),
         tests("AddressSpaceTests", ["AddressSpace", "LinuxSystem"]),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
-        tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
+        tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "DeviceTesting", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["VMM"]),
         .target(name: "ImageFixtures", dependencies: ["CCrypto"], path: "Tests/ImageFixtures"),

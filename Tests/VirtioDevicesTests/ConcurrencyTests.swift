@@ -1,5 +1,6 @@
 // Several vCPUs at once: registers and RAM change while the event loop serves the device.
 import AddressSpace
+import DeviceTesting
 import Glibc
 import LinuxSystem
 import Synchronization
