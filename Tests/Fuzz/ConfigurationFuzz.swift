@@ -1,5 +1,7 @@
 // libFuzzer's entry for what `swiftlet-vmm` is told: its configuration, and the maps of disks. What must hold: no trap, nothing reserved on a count's word alone, and what
 // was understood is the same after it has been written and read again; runs of a map that was taken lie apart, on the disk and in its files.
+@testable import LaunchConfiguration
+import Wire
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzConfiguration(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {

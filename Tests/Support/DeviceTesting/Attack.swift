@@ -10,12 +10,15 @@ import VirtioTesting
 public enum AttackError: Error {
     /// One call did more than it may.
     case tooMuchWork(VictimKind, requests: UInt64, bytes: UInt64, accesses: Int)
+    case tooMuchMemory(VictimKind, bytes: Int)
     case doesNotWork(VictimKind)
 }
 
 public struct Attack<Source: Choices> {
     public var choices: Source
     public let victim: Victim
+    /// All that was ever allocated, in bytes, where something counts it.
+    public var allocated: (() -> Int)?
 
     public init(_ victim: Victim, _ choices: Source) {
         self.victim = victim
@@ -52,12 +55,26 @@ public struct Attack<Source: Choices> {
         if driver.allocate(0).value > ramSize / 2 { driver.release(to: GuestAddress(MockDriver.firstFree)) }
     }
 
+    /// One thing of a device that is up: a request, or something at its other end.
+    public mutating func converse() throws {
+        switch choices.pick(8) {
+        case 0...3: try requests()
+        case 4...6: try hostAction()
+        default: if choices.chance(in: 32) { try driver.start() }
+        }
+        for _ in 0..<2 { try turn() }
+        if driver.allocate(0).value > ramSize / 2 { driver.release(to: GuestAddress(MockDriver.firstFree)) }
+    }
+
     /// Lets the device do what it was told to, and holds each call against its bounds.
     public func turn() throws {
         try driver.runOnce { body in
             let before = victim.work
+            let allocatedBefore = allocated?() ?? 0
             driver.memory.accesses.begin(limit: Victim.accessLimit)
             body()
+            let allocation = (allocated?() ?? 0) - allocatedBefore
+            guard allocation <= victim.allocationLimit else { throw AttackError.tooMuchMemory(victim.kind, bytes: allocation) }
             let isExceeded = driver.memory.accesses.isExceeded
             let accesses = driver.memory.accesses.total
             driver.memory.accesses.begin(limit: .max)

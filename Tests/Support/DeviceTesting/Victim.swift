@@ -110,6 +110,9 @@ public final class Victim {
     /// The most often that one notification may make it reach for guest RAM: 128 chains, each of 256 descriptors that are read and used, and as often again for the rest.
     public static let accessLimit = 1 << 17
 
+    /// The most that one notification may make it allocate, in bytes, for however short a time: lists of descriptors and vectors, and copies of what a socket or a console takes.
+    public var allocationLimit: Int { kind == .vsock ? 128 << 20 : 16 << 20 }
+
     // MARK: Proof
 
     /// Brings the device up and makes a request of the kind it is there for. True if it was answered as it should be.
