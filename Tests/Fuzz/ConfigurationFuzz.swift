@@ -10,6 +10,7 @@ public func fuzzConfiguration(_ start: UnsafePointer<UInt8>, _ count: Int) -> In
         precondition((try? LaunchConfiguration(wireBytes: configuration.wireBytes)) == configuration, "another configuration is read back")
     }
     if let disk = try? Disk(wireBytes: bytes) { precondition(disk.wireBytes == bytes, "another disk is written") }
+    checkDiskMap(bytes)
     // The first bytes are the sizes that a map is held against.
     guard count >= 4 else { return 0 }
     let blocks = UInt32(bytes[0]) << (bytes[1] % 25)
