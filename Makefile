@@ -9,11 +9,11 @@ RELEASE := swift build -c release -Xswiftc -static-executable -Xswiftc -use-ld=l
 # The registry client takes TLS from the machine's libcurl, whose security fixes it must get.
 DYNAMIC := swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic
 
-.PHONY: all build executables kernel initrd scratch run test check bench fuzz install clean
+.PHONY: all build executables filters kernel initrd scratch run test check bench fuzz install clean
 
 all: build
 
-build: executables kernel initrd scratch
+build: executables filters kernel initrd scratch
 
 # Fully static: one file each, nothing to load before main. But the registry client needs libcurl and the C library.
 executables:
@@ -26,6 +26,12 @@ executables:
 	@for name in swiftlet swiftlet-vmm; do \
 	    strip -o build/bin/$$name.new .build/static/release/$$name && mv build/bin/$$name.new build/bin/$$name || exit 1; done
 	@strip -o build/bin/swiftlet-registry.new .build/dynamic/release/swiftlet-registry && mv build/bin/swiftlet-registry.new build/bin/swiftlet-registry
+
+# Compiled once, by libseccomp, so that a start only reads them.
+filters:
+	@mkdir -p build/share/swiftlet
+	@swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic --product swiftlet-filters
+	@.build/dynamic/release/swiftlet-filters build/share/swiftlet/filters
 
 kernel:
 	@echo '== guest kernel'

@@ -36,13 +36,16 @@ let package = Package(
         module("Virtio", ["AddressSpace", "CLinux", "LinuxSystem"]),
         module("VirtioDevices", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio"]),
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
+        .systemLibrary(name: "CCap", providers: [.apt(["libcap-dev"])]),
+        .target(name: "CJail"),
+        module("Jail", ["CCap", "CJail", "CLinux", "LinuxSystem", "Wire"]),
         module(
             "VMM",
-            ["AddressSpace", "CLinux", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
+            ["AddressSpace", "CLinux", "Jail", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
 
         // Between the halves: the container's supervisor inside the VMM's process.
         module("AgentProtocol", ["Wire"]),
-        module("Supervisor", ["AgentProtocol", "CLinux", "LaunchConfiguration", "LinuxSystem", "VMM", "Wire"]),
+        module("Supervisor", ["AgentProtocol", "CLinux", "Jail", "LaunchConfiguration", "LinuxSystem", "VMM", "Wire"]),
 
         // The container half: never imports KVM or Virtio.
         module("Archive"),
@@ -54,7 +57,7 @@ let package = Package(
         module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CLinux", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
@@ -62,8 +65,12 @@ let package = Package(
         .executableTarget(
             name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
         .executableTarget(
-            name: "swiftlet-vmm", dependencies: ["LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
+            name: "swiftlet-vmm", dependencies: ["Jail", "LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
             swiftSettings: strict),
+
+        // Writes the seccomp filters when Swiftlet is built.
+        .executableTarget(
+            name: "swiftlet-filters", dependencies: ["CJail", "CLinux", "CSeccomp", "Jail", "LinuxSystem", "Wire"], swiftSettings: strict),
 
         .target(
             name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",

@@ -1,5 +1,6 @@
 // Why a container could not be started. Each text is a sentence without its full stop: what failed, on which value, what to do.
 public import Images
+public import Jail
 public import LinuxSystem
 public import OCI
 
@@ -39,6 +40,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case corruptedLayer(name: String, found: Digest, expected: Digest)
     case damagedDiskMap
     case diskVanished
+    case kvm(KVMDeviceError)
+    case jail(JailError)
     /// A process that this one started has said on standard error what went wrong.
     case reported
 
@@ -78,6 +81,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
             "\(name) is corrupted: the digest of its blob is \(found), not \(expected): fetch or build the image again"
         case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"
         case .diskVanished: "the unpacked image was removed before it could be used: try again"
+        case .kvm(let error): "\(error)"
+        case .jail(let error): "\(error)"
         case .reported: "an error was reported before"
         case .tooLargeRequest: "the arguments and the environment together exceed 4 MiB: shorten them"
         }

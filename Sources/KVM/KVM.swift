@@ -5,8 +5,7 @@ public import LinuxSystem
 
 /// Why the virtual machine interface can't be used.
 public enum KVMError: Error, Equatable, CustomStringConvertible {
-    case missing
-    case notPermitted
+    case device(KVMDeviceError)
     case wrongVersion(String)
     case capabilityMissing(KVM.Capability)
     case system(SystemError)
@@ -15,10 +14,7 @@ public enum KVMError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .missing:
-            "this machine has no /dev/kvm: it needs a CPU with VT-x or AMD-V, switched on in its firmware, and the module kvm_intel or kvm_amd"
-        case .notPermitted:
-            "/dev/kvm may not be opened by this user: add the user to the group that owns it (usually 'kvm') or run as root"
+        case .device(let error): "\(error)"
         case .wrongVersion(let version): "/dev/kvm speaks API version \(version), and 12 is needed"
         case .capabilityMissing(let capability): "this machine's KVM lacks \(capability), which needs a newer host kernel"
         case .system(let error): "KVM: \(error)"
@@ -52,24 +48,18 @@ public struct KVM: ~Copyable, Sendable {
 
     /// Opens `path` and checks the API's version.
     public init(path: String = "/dev/kvm") throws(KVMError) {
-        descriptor = try KVM.open(path)
+        try self.init(owning: try KVM.open(path))
     }
 
     private static func open(_ path: String) throws(KVMError) -> OwnedDescriptor {
-        do throws(SystemError) {
-            let descriptor = try OwnedDescriptor.open(path, O_RDWR)
-            let raw = descriptor.raw
-            let version = try systemCall("ioctl KVM_GET_API_VERSION") { clinux_ioctl(raw, CLINUX_KVM_GET_API_VERSION, 0) }
-            if version != 12 { throw SystemError(call: "API version", subject: "\(version)", errno: EPROTO) }
-            return descriptor
-        } catch {
-            switch error.errno {
-            case EPROTO: throw .wrongVersion(error.subject)
-            case ENOENT, ENODEV, ENXIO: throw .missing
-            case EACCES, EPERM: throw .notPermitted
-            default: throw .system(error)
-            }
-        }
+        do throws(KVMDeviceError) { return try KVMDevice.open(path: path) } catch { throw .device(error) }
+    }
+
+    /// Takes over an open /dev/kvm and checks the API's version.
+    public init(owning descriptor: consuming OwnedDescriptor) throws(KVMError) {
+        let version = clinux_ioctl(descriptor.raw, CLINUX_KVM_GET_API_VERSION, 0)
+        if version != 12 { throw .wrongVersion("\(version)") }
+        self.descriptor = descriptor
     }
 
     /// The capability's value: 0 where it is missing, otherwise 1 or a number that it defines.

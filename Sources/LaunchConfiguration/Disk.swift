@@ -95,6 +95,17 @@ public struct Disk: WireCodable, Equatable, Sendable {
         self.name = name
     }
 
+    /// Every descriptor that it names.
+    public var descriptors: [Int32] {
+        var descriptors: [Int32]
+        switch content {
+        case .extents(let extents): descriptors = extents.map(\.descriptor)
+        case .mapped(_, let runs, let files): descriptors = [runs.descriptor] + files
+        }
+        if case .copyOnWrite(let changes, _) = access { descriptors += changes }
+        return descriptors
+    }
+
     public func encode(into encoder: inout WireEncoder) {
         content.encode(into: &encoder)
         access.encode(into: &encoder)

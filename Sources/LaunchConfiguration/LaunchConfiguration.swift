@@ -1,6 +1,6 @@
 // What `swiftlet` hands to `swiftlet-vmm`: one Wire value on an inherited memfd, and descriptors that stay open across execve(2).
 //
-// The VMM opens nothing by name but /dev/kvm. A descriptor's number is believed only after fstat(2) says what it is.
+// The VMM opens nothing by name. A descriptor's number is believed only after fstat(2) says what it is.
 public import Wire
 
 /// A range of an open file.
@@ -55,6 +55,9 @@ public struct MachineConfiguration: WireCodable, Equatable, Sendable {
         console = false
     }
 
+    /// Every descriptor that it names.
+    public var descriptors: [Int32] { [kernel.descriptor] + (initrd.map { [$0.descriptor] } ?? []) + disks.flatMap(\.descriptors) }
+
     public func encode(into encoder: inout WireEncoder) {
         encoder.integer(memory)
         encoder.integer(cpus)
@@ -88,9 +91,7 @@ public enum LogLevel: UInt8, Sendable, CaseIterable {
 /// Everything that one `swiftlet-vmm` needs to know.
 public struct LaunchConfiguration: WireCodable, Equatable, Sendable {
     /// Of this layout; another one is refused.
-    public static let version: UInt32 = 2
-    /// `swiftlet-vmm` reads the configuration from the descriptor that this environment-free argument names: `swiftlet-vmm --configuration N`.
-    public static let descriptorArgument = "--configuration"
+    public static let version: UInt32 = 3
     /// The largest encoded configuration.
     public static let sizeLimit = 32 << 20
 

@@ -101,21 +101,14 @@ public struct UnpackingConfiguration: WireCodable, Equatable, Sendable {
 
     /// As many of them have a map as the disk has files for changes.
     public var steps: [Step]
-    /// A pipe whose other end is the starter's: when it is gone, nobody wants the result.
-    public var lifeline: Int32
 
-    public init(steps: [Step], lifeline: Int32) {
-        self.steps = steps
-        self.lifeline = lifeline
-    }
+    public init(steps: [Step]) { self.steps = steps }
 
     public func encode(into encoder: inout WireEncoder) {
         encoder.list(steps)
-        encoder.signed(lifeline)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
         steps = try decoder.list(atMost: 4096)
-        lifeline = try decoder.signed()
     }
 }

@@ -27,6 +27,9 @@ public struct SignalDescriptor: ~Copyable, Sendable {
     }
 }
 
+/// Every signal that a user may send to a container and a process may survive; the rest keep their default meaning for Swiftlet's own processes.
+public let forwardedSignals: [Int32] = [SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCONT, SIGWINCH] + Array(34...64)
+
 /// Sets a signal's disposition to "ignore".
 public func ignoreSignal(_ signal: Int32) {
     // SAFETY: SIG_IGN is a constant of the C library.

@@ -11,15 +11,26 @@ public enum Thread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
+    /// Starts a thread that somebody waits for, on a stack of `stackSize` bytes.
+    public static func startJoinable(named name: StaticString, _ run: @escaping @Sendable () -> Void) throws(SystemError) -> JoinableThread {
+        JoinableThread(try create(named: name, stackSize: stackSize, isDetached: false, run))
+    }
+
     /// Starts a thread whose name (at most 15 bytes) shows in ps(1), top(1) and violation reports.
     public static func start(
         named name: StaticString, stackSize: Int = Thread.stackSize, _ run: @escaping @Sendable () -> Void
     ) throws(SystemError) {
+        _ = try create(named: name, stackSize: stackSize, isDetached: true, run)
+    }
+
+    private static func create(
+        named name: StaticString, stackSize: Int, isDetached: Bool, _ run: @escaping @Sendable () -> Void
+    ) throws(SystemError) -> pthread_t {
         var attributes = pthread_attr_t()
         // SAFETY: the attribute object lives until pthread_create has copied it; the box is released by the new thread exactly once.
         unsafe pthread_attr_init(&attributes)
         unsafe pthread_attr_setstacksize(&attributes, stackSize)
-        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        if isDetached { unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED)) }
         let box = unsafe Unmanaged.passRetained(
             Body {
                 unsafe clinux_set_thread_name(UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self))
@@ -37,5 +48,19 @@ public enum Thread {
             unsafe box.release()
             throw SystemError(call: "pthread_create", subject: String(describing: name), errno: code)
         }
+        return thread
+    }
+}
+
+/// A thread to wait for, exactly once.
+public struct JoinableThread: Sendable {
+    private let thread: pthread_t
+
+    fileprivate init(_ thread: pthread_t) { self.thread = thread }
+
+    /// Returns when the thread has ended.
+    public func join() {
+        // It was started as joinable; its owner joins it once.
+        _ = pthread_join(thread, nil)
     }
 }

@@ -1,6 +1,7 @@
 // Standard streams: a thread each, because the user's descriptors are shared with other processes and must stay blocking.
 import CLinux
 import Glibc
+import Jail
 import LinuxSystem
 import Synchronization
 
@@ -18,8 +19,13 @@ final class StreamRelay: Sendable {
     var hasEnded: Bool { finished.load(ordering: .acquiring) }
 
     /// From the guest to the user. The socket is shut down when the user's end is gone, so that the guest's writer gets its SIGPIPE.
-    func startOutput(from socket: Int32, to target: Int32, firstByte: @escaping @Sendable () -> Void) throws(SystemError) {
+    /// Begins when `gate` opens.
+    func startOutput(
+        from socket: Int32, to target: Int32, behind gate: Gate, _ filters: FilterSet, firstByte: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
         try Thread.start(named: "output") { [self] in
+            filters.installOrExit(.stream)
+            gate.wait()
             copy(from: socket, to: target, firstByte: firstByte)
             shutdown(socket, Int32(SHUT_RD))
             // As long as bytes wait here, a full socket would keep its other end from trying, and from failing.
@@ -29,8 +35,9 @@ final class StreamRelay: Sendable {
     }
 
     /// From the user to the guest. End of file travels as the end of the socket's writing half.
-    func startInput(from source: Int32, to socket: Int32) throws(SystemError) {
+    func startInput(from source: Int32, to socket: Int32, _ filters: FilterSet) throws(SystemError) {
         try Thread.start(named: "input") { [self] in
+            filters.installOrExit(.stream)
             copy(from: source, to: socket, firstByte: {})
             shutdown(socket, Int32(SHUT_WR))
             finish()

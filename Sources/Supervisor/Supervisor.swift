@@ -5,6 +5,7 @@
 //      └──────────────────┴──── failed, machine ended, agent gone ────────────────────────────────────────▶ ended(125…127)
 import AgentProtocol
 import Glibc
+public import Jail
 public import LaunchConfiguration
 import LinuxSystem
 public import VMM
@@ -12,14 +13,7 @@ import Wire
 
 public final class Supervisor {
     /// Exit status of Swiftlet's own errors, as `docker run` has it.
-    public static let ownFailure: Int32 = 125
-
-    /// A stream from the container and where it goes.
-    private struct Output {
-        let relay: StreamRelay
-        let socket: Int32
-        let target: Int32
-    }
+    public static let ownFailure = Jail.failure
 
     private enum State {
         case waiting
@@ -34,28 +28,28 @@ public final class Supervisor {
     private let timeline: Timeline
     private let signals: SignalDescriptor
     private var control: ControlChannel?
-    private var outputs: [Output] = []
-    private var outputsStarted = false
+    private var outputs: [StreamRelay] = []
+    /// Opens when the process is known to run: whoever sees its output may send it signals.
+    private let outputGate: Gate
+    private let filters: FilterSet
     /// The terminal's size changed when the process could not be told yet.
     private var resizeIsPending = false
     private var terminal: Terminal?
     private var state = State.waiting
 
-    /// Every signal that a user may send and a process may survive; the rest keep their default meaning for the VMM itself.
-    private static let forwarded: [Int32] =
-        [SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCONT, SIGWINCH] + Array(34...64)
-
     /// Blocks the forwarded signals; call before any thread starts.
-    public init(_ configuration: SupervisorConfiguration, machine: MicroVM, timeline: Timeline) throws {
+    public init(_ configuration: SupervisorConfiguration, machine: MicroVM, filters: FilterSet, timeline: Timeline) throws {
         self.configuration = configuration
+        self.filters = filters
+        outputGate = try Gate()
         self.machine = machine
         self.timeline = timeline
         ignoreSignal(SIGPIPE)
-        signals = try SignalDescriptor(Supervisor.forwarded)
+        signals = try SignalDescriptor(forwardedSignals)
     }
 
-    /// Runs the machine until the container has ended; returns the exit status. Errors are printed here.
-    public func run() -> Int32 {
+    /// Runs the machine until the container has ended; returns the exit status. Errors are printed here. `outputs`: where this process writes to besides disks.
+    public func run(outputs: [Int32]) -> Int32 {
         do {
             try connectControl()
             try connectStreams()
@@ -67,7 +61,7 @@ public final class Supervisor {
                 terminal?.makeRaw()
             }
             defer { terminal?.restore() }
-            try machine.start()
+            try machine.start(outputs: outputs)
             let end = try machine.run()
             if case .ended(let status) = state { return status }
             terminal?.restore()
@@ -93,11 +87,11 @@ public final class Supervisor {
         if configuration.terminal {
             let socket = try connectStream(configuration.outputPort)
             try addOutput(from: socket, to: STDOUT_FILENO)
-            if configuration.inputPort != 0 { try StreamRelay().startInput(from: STDIN_FILENO, to: socket) }
+            if configuration.inputPort != 0 { try StreamRelay().startInput(from: STDIN_FILENO, to: socket, filters) }
             return
         }
         if configuration.inputPort != 0 {
-            try StreamRelay().startInput(from: STDIN_FILENO, to: try connectStream(configuration.inputPort))
+            try StreamRelay().startInput(from: STDIN_FILENO, to: try connectStream(configuration.inputPort), filters)
         }
         if configuration.outputPort != 0 { try addOutput(from: try connectStream(configuration.outputPort), to: STDOUT_FILENO) }
         if configuration.errorPort != 0 { try addOutput(from: try connectStream(configuration.errorPort), to: STDERR_FILENO) }
@@ -113,20 +107,12 @@ public final class Supervisor {
 
     private func addOutput(from socket: Int32, to target: Int32) throws {
         let relay = try StreamRelay()
-        outputs.append(Output(relay: relay, socket: socket, target: target))
+        outputs.append(relay)
+        let timeline = timeline
+        try relay.startOutput(from: socket, to: target, behind: outputGate, filters) { timeline.mark(.firstOutput) }
         try machine.eventLoop.add(relay.endDescriptor, .readable) { [unowned self, unowned relay] _ in
             machine.eventLoop.remove(relay.endDescriptor)
             endIfDrained()
-        }
-    }
-
-    /// Not before the process is known to run: whoever sees its output may send it signals.
-    private func startOutputs() throws(SystemError) {
-        if outputsStarted { return }
-        outputsStarted = true
-        let timeline = timeline
-        for output in outputs {
-            try output.relay.startOutput(from: output.socket, to: output.target) { timeline.mark(.firstOutput) }
         }
     }
 
@@ -154,7 +140,7 @@ public final class Supervisor {
 
     private func processRuns() {
         state = .running
-        do throws(SystemError) { try startOutputs() } catch { return fail(kind: .agent, text: "\(error)") }
+        outputGate.open()
         if resizeIsPending { forward(SIGWINCH) }
         resizeIsPending = false
     }
@@ -199,7 +185,7 @@ public final class Supervisor {
 
     /// The exit status is reported only when the container's last output byte has been written.
     private func endIfDrained() {
-        guard case .draining(let status) = state, outputs.allSatisfy(\.relay.hasEnded) else { return }
+        guard case .draining(let status) = state, outputs.allSatisfy(\.hasEnded) else { return }
         // What the guest believed to be written is not: its status means nothing.
         if machine.hostFailure.isEmpty { end(status: status) } else { fail(kind: .storageFull, text: "the container's files were lost") }
     }
@@ -207,8 +193,8 @@ public final class Supervisor {
     /// After a panic or a fault: what the container had written still comes out, if its reader takes it.
     private func drainAfterMachineEnd() {
         machine.disconnectStreams()
-        try? startOutputs()
+        outputGate.open()
         let deadline = monotonicNanoseconds() + 2_000_000_000
-        while !outputs.allSatisfy(\.relay.hasEnded), monotonicNanoseconds() < deadline { usleep(1000) }
+        while !outputs.allSatisfy(\.hasEnded), monotonicNanoseconds() < deadline { usleep(1000) }
     }
 }

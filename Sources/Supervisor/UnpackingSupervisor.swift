@@ -35,9 +35,7 @@ public final class UnpackingSupervisor {
         do {
             control = try ControlChannel.exposed(
                 by: machine, received: { [unowned self] in receive($0) }, failed: { [unowned self] in fail("\($0)") })
-            // Nothing is ever written to it: what can be read is its end.
-            try machine.eventLoop.add(configuration.lifeline, .readable) { [unowned self] _ in self.end(status: Supervisor.ownFailure) }
-            try machine.start()
+            try machine.start(outputs: [STDERR_FILENO])
             let reason = try machine.run()
             if case .ended(let status) = state { return status }
             printError("swiftlet: the image can't be unpacked: " + (reason == .lostDisk ? lost : machine.explain(reason)))

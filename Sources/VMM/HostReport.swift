@@ -13,8 +13,8 @@ public enum HostReport {
         } catch {
             let state =
                 switch error {
-                case .missing: "missing"
-                case .notPermitted: "denied"
+                case .device(.missing): "missing"
+                case .device(.notPermitted): "denied"
                 default: "unusable"
                 }
             Swift.print("kvm=\(state)\nkvm_detail=\(error)\nprobe=unavailable")

@@ -1,6 +1,7 @@
 // One microVM, from configuration to its end. `init` reads as a recipe; the steps follow below in the same order.
 import AddressSpace
 import CLinux
+public import Jail
 import KVM
 public import LaunchConfiguration
 public import LinuxSystem
@@ -12,8 +13,9 @@ public final class MachineOpening {
     fileprivate let kvm: KVM
     fileprivate let creation: MachineCreation
 
-    public init() throws {
-        kvm = try KVM()
+    /// `kvm`: an open /dev/kvm, which becomes this value's.
+    public init(kvm descriptor: Int32) throws {
+        kvm = try KVM(owning: OwnedDescriptor(owning: descriptor))
         try kvm.requireCapabilities()
         creation = try kvm.beginVirtualMachine()
     }
@@ -31,10 +33,14 @@ public final class MicroVM {
     private let vcpus: [VCPU]
     private let entry: GuestAddress
     private let configuration: MachineConfiguration
+    private let filters: FilterSet
 
     /// Builds the machine. What can fail for a reason the user can change fails here, but for a host that the probe rejects: that ends `run`.
-    public init(_ configuration: MachineConfiguration, in opening: MachineOpening, timeline: Timeline, logLevel: LogLevel) throws {
+    public init(
+        _ configuration: MachineConfiguration, in opening: MachineOpening, filters: FilterSet, timeline: Timeline, logLevel: LogLevel
+    ) throws {
         try MicroVM.check(configuration)
+        self.filters = filters
         self.configuration = configuration
         self.timeline = timeline
         kernelLog = KernelLog(echo: logLevel == .debug)
@@ -129,15 +135,19 @@ public final class MicroVM {
 
     // MARK: Running
 
-    /// Starts the vCPUs. Signals that the process wants to see as events must be blocked by now.
-    public func start() throws {
+    /// Closes the jail and starts the vCPUs. All other threads must be there by now, all files open, and signals blocked that the process wants to see as events.
+    /// `outputs`: where the process writes to besides disks.
+    public func start(outputs: [Int32]) throws {
         try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
         try devices.watch(on: eventLoop, end: end)
         let (ports, registers) = try buses()
+        let gate = try Gate()
         for vcpu in vcpus {
             let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
-            try thread.start(at: vcpu.id == 0 ? entry : nil)
+            try thread.start(at: vcpu.id == 0 ? entry : nil, behind: gate, filters)
         }
+        try Jail.lock(try Jail.Allowance(for: configuration, outputs: outputs), filters)
+        gate.open()
     }
 
     /// Serves devices and `eventLoop`'s other descriptors until its `stop` is called (nil) or the machine ends by itself.

@@ -7,6 +7,7 @@
 //      ├── reset, triple fault, internal error, KVM_RUN failed ──▶ reported once to EndSignal; the thread ends
 //      └── the process exits
 import AddressSpace
+import Jail
 import KVM
 import LinuxSystem
 import Machine
@@ -20,9 +21,13 @@ struct VCPUThread: Sendable {
     let end: EndSignal
 
     /// `entry` is where the boot CPU begins; the others (nil) wait for it to start them.
-    func start(at entry: GuestAddress?) throws(SystemError) {
+    /// The guest runs when the gate is open: when every thread has its filter.
+    func start(at entry: GuestAddress?, behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
         try Thread.start(named: "vcpu") {
             if let entry, !prepareBoot(at: entry) { return }
+            gate.wait()
+            filters.installOrExit(.vcpu)
+            if entry != nil { timeline.mark(.firstInstruction) }
             run()
         }
     }
@@ -44,7 +49,6 @@ struct VCPUThread: Sendable {
             end.report(.unsuitableHost("\(error)"))
             return false
         }
-        timeline.mark(.firstInstruction)
         return true
     }
 

@@ -1,25 +1,30 @@
-// The VMM's process: one microVM and its supervisor. Started by `swiftlet run`, which hands over the configuration on a descriptor.
+// The VMM's process: one microVM and its supervisor. Started by `swiftlet`, which hands over /dev/kvm and the configuration on descriptors.
 import Glibc
+import Jail
 import LaunchConfiguration
 import LinuxSystem
 import Supervisor
 import VMM
 import Wire
 
-func launch(descriptor: Int32) -> Int32 {
-    let configuration: LaunchConfiguration
+func launch(_ arguments: LaunchArguments, as identity: Identity) -> Int32 {
     do {
         let started = monotonicNanoseconds()
-        let opening = try MachineOpening()
-        let bytes = try readAll(descriptor, limit: LaunchConfiguration.sizeLimit)
-        close(descriptor)
-        configuration = try LaunchConfiguration(wireBytes: bytes)
+        let opening = try MachineOpening(kvm: arguments.kvm)
+        try Jail.enter(as: identity, lifeline: arguments.lifeline)
+        let filters = try FilterSet(reading: arguments.filters)
+        let bytes = try readAll(arguments.configuration, limit: LaunchConfiguration.sizeLimit)
+        close(arguments.filters)
+        close(arguments.configuration)
+        let configuration = try LaunchConfiguration(wireBytes: bytes)
         let timeline = Timeline(launched: configuration.launched)
         timeline.mark(.vmmStarted, at: started)
-        let machine = try MicroVM(configuration.machine, in: opening, timeline: timeline, logLevel: configuration.logLevel)
+        let machine = try MicroVM(configuration.machine, in: opening, filters: filters, timeline: timeline, logLevel: configuration.logLevel)
+        let outputs = [STDOUT_FILENO, STDERR_FILENO] + (configuration.timeline.map { [$0] } ?? [])
         let status =
             switch configuration.task {
-            case .container(let container): try Supervisor(container, machine: machine, timeline: timeline).run()
+            case .container(let container):
+                try Supervisor(container, machine: machine, filters: filters, timeline: timeline).run(outputs: outputs)
             case .unpacking(let layers): UnpackingSupervisor(layers, machine: machine).run()
             }
         timeline.mark(.exit)
@@ -32,20 +37,13 @@ func launch(descriptor: Int32) -> Int32 {
     } catch {
         printError("swiftlet: \(error)")
     }
-    return Supervisor.ownFailure
+    return Jail.failure
 }
 
-let arguments = CommandLine.arguments
-switch arguments.dropFirst().first {
-case LaunchConfiguration.descriptorArgument where arguments.count == 3:
-    guard let descriptor = Int32(arguments[2]), descriptor > 2 else {
-        printError("swiftlet: '\(arguments[2])' is no descriptor: swiftlet-vmm is started by 'swiftlet run', not by hand")
-        exit(Supervisor.ownFailure)
-    }
-    exit(launch(descriptor: descriptor))
-case "--probe" where arguments.count == 2:
-    exit(HostReport.print())
-default:
+let words = Array(CommandLine.arguments.dropFirst())
+if words == ["--probe"] { exit(HostReport.print()) }
+guard let arguments = LaunchArguments(words), let identity = Identity(rawValue: arguments.identity) else {
     printError("swiftlet: swiftlet-vmm is started by 'swiftlet run', not by hand; 'swiftlet doctor' starts it as swiftlet-vmm --probe")
-    exit(Supervisor.ownFailure)
+    exit(Jail.failure)
 }
+exit(launch(arguments, as: identity))

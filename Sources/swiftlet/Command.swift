@@ -46,7 +46,7 @@ enum Command {
         case .run(let options):
             let surroundings = Surroundings(
                 installation: try Installation.current(), environment: Process.environment, launched: launched)
-            try Run.start(options, in: surroundings)
+            exit(try Run.start(options, in: surroundings))
         }
     }
 

@@ -18,8 +18,10 @@ struct Unpacking {
     let blobs: [Digest]
     let store: DiskStore
     let installation: Installation
+    /// The cgroup of the unpacking VM is made beside those of containers; nil: it has none.
+    let cgroupParent: String?
 
-    init(_ image: Image, store: DiskStore, installation: Installation) throws(ContainerError) {
+    init(_ image: Image, store: DiskStore, installation: Installation, cgroupParent: String?) throws(ContainerError) {
         var blobs: [Digest] = []
         for layer in image.layers { blobs.append(try layer.blobDigest()) }
         self.blobs = blobs
@@ -27,6 +29,7 @@ struct Unpacking {
         self.image = image
         self.store = store
         self.installation = installation
+        self.cgroupParent = cgroupParent
     }
 
     /// The image's disk, unpacked if that has not been done; nil for an image without layers. After unpacking, other disks make room if all together take more
@@ -94,10 +97,9 @@ struct Unpacking {
         let layers = try verifiedLayers(of: targets)
         let kernel = try installation.open("the kernel", installation.kernel)
         let initrd = try installation.open("the initrd", installation.initrd)
-        let program = installation.vmm
+        let machine: MachineConfiguration
         do throws(SystemError) {
-            let lifeline = try OwnedDescriptor.pipe()
-            let machine = machine(
+            machine = self.machine(
                 kernel: kernel, initrd: initrd,
                 disks: [
                     Disk(
@@ -105,13 +107,12 @@ struct Unpacking {
                         name: Text(store.path)),
                     Disk(.extents(layers.map { Extent($0.range) }), access: .readOnly, serial: "layers", name: "the image's layers"),
                 ])
-            let task = UnpackingConfiguration(steps: steps(targets, layers), lifeline: lifeline.reading.raw)
-            let configuration = LaunchConfiguration(machine: machine, task: .unpacking(task), launched: monotonicNanoseconds())
-            let files = [kernel, initrd] + start.openFiles + layers.map(\.range.file) + targets.flatMap { [$0.blocks.file, $0.map.file] }
-            try lifeline.reading.keepAcrossExec()
-            let child = try VMMProcess.spawn(program: program, configuration: configuration, handing: files)
-            return try child.wait()
-        } catch { throw .file(what: "the VMM", error, remedy: "install Swiftlet again") }
+        } catch { throw store.failure(error) }
+        let task = UnpackingConfiguration(steps: steps(targets, layers))
+        let configuration = LaunchConfiguration(machine: machine, task: .unpacking(task), launched: monotonicNanoseconds())
+        let files = [kernel, initrd] + start.openFiles + layers.map(\.range.file) + targets.flatMap { [$0.blocks.file, $0.map.file] }
+        let child = try VMMProcess(configuration, handing: files, from: installation, in: cgroupParent.map { Placement(parent: $0, memory: Self.memory, cpus: 1) })
+        do throws(SystemError) { return try child.wait() } catch { throw .system(what: "the unpacking VMM cannot be waited for", error) }
     }
 
     private func verifiedLayers(of targets: [Target]) throws(ContainerError) -> [VerifiedLayer] {

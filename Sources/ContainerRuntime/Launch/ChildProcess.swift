@@ -49,23 +49,3 @@ struct ChildProcess {
 
     func terminate() { kill(pid, SIGKILL) }
 }
-
-/// NULL-terminated vectors of C strings for exec and its like.
-struct CStringVector {
-    private let strings: [[UInt8]]
-
-    init(_ strings: [[UInt8]]) { self.strings = strings }
-
-    func use<Result>(_ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
-        // SAFETY: every string is duplicated with its terminator, and freed after `body`, which must not keep the pointers.
-        var pointers = unsafe strings.map { string in
-            unsafe (string.map { CChar(bitPattern: $0) } + [0]).withUnsafeBufferPointer { unsafe $0.baseAddress.flatMap { unsafe strdup($0) } }
-        }
-        unsafe pointers.append(nil)
-        defer { unsafe pointers.forEach { unsafe free($0) } }
-        return unsafe pointers.withUnsafeBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { preconditionFailure("a terminated vector has an address") }
-            return unsafe body(base)
-        }
-    }
-}

@@ -1,4 +1,4 @@
-// `swiftlet run`: opens everything, then becomes the VMM. Nothing is left to clean up: files without names, anonymous memory, abstract sockets.
+// `swiftlet run`: opens everything, starts the VMM and attends to it. Nothing but its cgroup is left to clean up: files without names, anonymous memory, abstract sockets.
 import AgentProtocol
 import CLinux
 import Glibc
@@ -46,8 +46,8 @@ public struct Surroundings: Sendable {
 }
 
 public enum Run {
-    /// Replaces this process by `swiftlet-vmm`; returns only by throwing.
-    public static func start(_ options: RunOptions, in surroundings: Surroundings) throws(ContainerError) -> Never {
+    /// Runs the container to its end; returns its exit status, which is ours where the VMM failed.
+    public static func start(_ options: RunOptions, in surroundings: Surroundings) throws(ContainerError) -> Int32 {
         if options.interactive && options.terminal && isatty(STDIN_FILENO) != 1 { throw .notATerminal }
         // First, so that two starts under one name don't both do the work.
         let name = try reserve(options.name)
@@ -65,7 +65,9 @@ public enum Run {
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let disk = try Unpacking(image, store: try openDisks(store), installation: installation).disk(limit: try surroundings.diskLimit())
+        let placement = options.placement
+        let unpacking = try Unpacking(image, store: try openDisks(store), installation: installation, cgroupParent: placement?.parent)
+        let disk = try unpacking.disk(limit: try surroundings.diskLimit())
         let scratch = try makeScratch(options, surroundings)
         let timeline = try openTimeline(options.timeline)
         let files = LaunchFiles(
@@ -78,7 +80,15 @@ public enum Run {
         let configuration = try plan.configuration(launched: surroundings.launched)
 
         let handed = [kernel, initrd] + (disk?.openFiles ?? []) + [scratch, timeline, name].compactMap { $0 }
-        try VMMProcess.replaceThisProcess(program: installation.vmm, configuration: configuration, handing: handed)
+        let terminal = options.terminal ? TerminalMode() : nil
+        VMMProcess.blockSignals()
+        let machine = try VMMProcess(configuration, handing: handed, from: installation, in: placement)
+        do throws(SystemError) {
+            let status = try machine.attend()
+            // A VMM that was killed could not do it.
+            terminal?.restore()
+            return status
+        } catch { throw .system(what: "the VMM cannot be attended to", error) }
     }
 
     private static func reserve(_ name: Text?) throws(ContainerError) -> OpenFile? {

@@ -36,6 +36,13 @@ enum Quantities {
         return count == 0 ? nil : count
     }
 
+    /// The same number as processor time in microseconds for each 100,000; at least 1,000, as the kernel wants it.
+    static func processorTime(_ text: String) -> UInt64? {
+        var rest = text.utf8[...]
+        guard cpus(text) != nil, let (whole, fraction) = decimal(&rest) else { return nil }
+        return max(1000, whole * 100_000 + fraction.value * 100_000 / fraction.scale)
+    }
+
     /// Digits, perhaps a point and up to nine digits.
     private static func decimal(_ rest: inout Substring.UTF8View) -> (whole: UInt64, fraction: (value: UInt64, scale: UInt64))? {
         let digits = rest.prefix { isDigit($0) }

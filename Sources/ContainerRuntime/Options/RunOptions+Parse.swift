@@ -5,7 +5,7 @@ public import Wire
 
 enum RunOption: Equatable, Sendable {
     case interactive, terminal, environment, environmentFile, workingDirectory, user, hostname, entrypoint, readOnly, tmpfs, cpus, memory
-    case storageSize, pull, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
+    case cgroups, cgroupParent, storageSize, pull, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
 
     static let parser = OptionParser<RunOption>(
         command: "swiftlet run",
@@ -20,8 +20,10 @@ enum RunOption: Equatable, Sendable {
             .init(.entrypoint, "entrypoint", .required("COMMAND"), "Replace the image's entrypoint and drop its command"),
             .init(.readOnly, "read-only", .none, "Make the root file system read-only"),
             .init(.tmpfs, "tmpfs", .required("DIR[:OPTIONS]"), "Mount a file system in memory"),
-            .init(.cpus, "cpus", .required("N"), "Virtual CPUs, 1 to 64; fractions are rounded up (1)"),
+            .init(.cpus, "cpus", .required("N"), "Processor time; as many virtual CPUs, 1 to 64, rounded up (1)"),
             .init(.memory, "memory", short: "m", .required("SIZE"), "Memory of the machine, as 512m or 2g (512m)"),
+            .init(.cgroups, "cgroups", .required("WHETHER"), "Limit the machine by a cgroup: enabled or disabled (enabled for root)"),
+            .init(.cgroupParent, "cgroup-parent", .required("PATH"), "The cgroup that the machine's is made in (/swiftlet)"),
             .init(.storageSize, "storage-size", .required("SIZE"), "Keep what is written on a disk of this size, not in memory"),
             .init(.pull, "pull", .required("WHEN"), "Get the image: missing, always or never (missing)"),
             .init(.name, "name", .required("NAME"), "Reserve a name while the container runs"),
@@ -86,6 +88,10 @@ extension RunOptions {
         case .readOnly: readOnlyRoot = true
         case .tmpfs: temporaryMounts.append(try TemporaryMount.parse(value, or: { phrase in wrong(option, phrase) }))
         case .name: name = try checkedName(option)
+        case .cgroups:
+            guard let enabled = ["enabled": true, "disabled": false][value.string] else { throw wrong(option, "it must be enabled or disabled") }
+            cgroups = enabled
+        case .cgroupParent: cgroupParent = try checkedCgroup(option)
         case .remove, .help: break
         case .kernel: kernel = value
         case .initrd: initrd = value
@@ -101,6 +107,7 @@ extension RunOptions {
                 throw wrong(option, "it must be a number above 0 and at most \(Self.maximumCPUs)")
             }
             cpus = UInt8(count)
+            processorTime = Quantities.processorTime(text)
         case .memory:
             let size = try size(option, text)
             guard size >= Self.minimumMemory else { throw wrong(option, "a machine needs at least 32m: try 512m") }
@@ -147,6 +154,14 @@ extension RunOptions {
             throw wrong(option, "names have at most \(ContainerName.lengthLimit) characters")
         }
         return value
+    }
+
+    private func checkedCgroup(_ option: ParsedOption<RunOption>) throws(ContainerError) -> String {
+        let components = (option.value ?? "").string.split(separator: "/")
+        guard !components.isEmpty, components.allSatisfy({ $0 != "." && $0 != ".." && $0.utf8.count <= 255 }) else {
+            throw wrong(option, "it must be a path such as /machines, without \".\" and \"..\"")
+        }
+        return "/" + components.joined(separator: "/")
     }
 
     private func checkedHostname(_ option: ParsedOption<RunOption>) throws(ContainerError) -> Text {

@@ -43,6 +43,12 @@ public struct RunOptions: Equatable, Sendable {
     public var readOnlyRoot = false
     public var temporaryMounts: [MountSpec] = []
     public var cpus: UInt8 = 1
+    /// In microseconds for each 100,000; nil: what vCPUs and devices can use.
+    public var processorTime: UInt64?
+    /// Whether the VMM gets a cgroup; nil: where it can.
+    public var cgroups: Bool?
+    /// A path below the root of the hierarchy.
+    public var cgroupParent = "/swiftlet"
     /// In bytes.
     public var memory = defaultMemory
     /// In bytes; nil: what the container writes is kept in the guest's memory.

@@ -1,0 +1,4 @@
+// libcap: capabilities of processes.
+#pragma once
+
+#include <sys/capability.h>

@@ -1,0 +1,56 @@
+// What the jail needs from C: system calls without a wrapper, and a signal handler, which must not touch Swift's runtime.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// MARK: Namespaces
+
+/// clone3(2) without a stack of its own: a fork into the namespaces of `flags`, the parent waiting until the child executes or ends (CLONE_VFORK), and into the cgroup
+/// whose directory is open as `cgroup` unless that is negative. `pidfd` gets a descriptor of the child. Returns like fork(2).
+pid_t cjail_fork(uint64_t flags, int cgroup, int *pidfd);
+
+/// close_range(2): marks all descriptors from `first` on close-on-exec.
+int cjail_close_on_exec_from(unsigned first);
+
+int cjail_pivot_root(const char *root, const char *old);
+
+/// No supplementary groups, then the group, then the user: of this thread alone, unlike glibc's functions, which ask all other threads to do the same.
+int cjail_become(uid_t user, gid_t group);
+
+/// prctl(2), whose importer knows no variadic functions. What each asks for is in its name; all but the first can't be taken back.
+int cjail_keep_capabilities(void);
+int cjail_forbid_privileges(void);
+int cjail_forbid_dumps(void);
+int cjail_die_with_parent(void);
+
+extern const uint64_t cjail_new_namespaces;
+extern const uint64_t cjail_new_user_namespace;
+
+int cjail_signal(int pidfd, int signal);
+
+// MARK: Landlock
+
+/// The version of the kernel's Landlock; negative where there is none.
+int cjail_landlock_version(void);
+
+/// Forbids every access by name that this version knows, to this thread and those that it starts.
+int cjail_landlock_restrict(int version);
+
+// MARK: seccomp
+
+/// An instruction of classic BPF (linux/filter.h).
+struct cjail_instruction {
+    uint16_t code;
+    uint8_t if_true;
+    uint8_t if_false;
+    uint32_t operand;
+};
+
+/// Installs a filter for this thread, which from now on calls itself `kind` in the reports of violations. `kind` must live on.
+int cjail_install_filter(const struct cjail_instruction *instructions, uint16_t count, const char *kind);
+
+/// From now on a violation of a filter is reported on standard error and ends the process with `status`. `names`: the names of the system calls from 0 on, each with a NUL;
+/// they must live on.
+void cjail_report_violations(const char *names, size_t size, int status);

@@ -1,0 +1,193 @@
+// The VMM's cgroup (cgroups(7)): version 2, or the controllers of version 1 where they are mounted. It is there before the VMM, which is born into it.
+import CLinux
+import Glibc
+import LinuxSystem
+
+/// What a VMM may use of the machine. Nil: as much as there is.
+public struct CgroupLimits: Equatable, Sendable {
+    /// In bytes.
+    public var memory: UInt64?
+    /// In microseconds of processor time in each 100,000.
+    public var processorTime: UInt64?
+    /// Threads.
+    public var threads: UInt64?
+    /// 1 to 10,000, beside other cgroups' 100.
+    public var processorWeight: UInt64?
+    /// 1 to 10,000, beside other cgroups' 100.
+    public var diskWeight: UInt64?
+
+    public init() {}
+}
+
+/// A cgroup for one VMM, with a directory in each hierarchy. Whoever made it removes it when its process is gone.
+public final class Cgroup: Sendable {
+    /// One directory, of one hierarchy.
+    private final class Place: Sendable {
+        let parent: OwnedDescriptor
+        let directory: OwnedDescriptor
+        let path: String
+
+        init(parent: consuming OwnedDescriptor, directory: consuming OwnedDescriptor, path: String) {
+            self.parent = parent
+            self.directory = directory
+            self.path = path
+        }
+    }
+
+    private static let root = "/sys/fs/cgroup"
+    /// `cpu` of version 1 includes what a weight and a quota need; `blkio` is version 2's `io`.
+    private static let firstControllers = ["memory", "cpu", "pids", "blkio"]
+    private static let controllers = ["memory", "cpu", "pids", "io"]
+
+    private let places: [Place]
+    private let name: String
+    private let isUnified: Bool
+
+    /// Makes the cgroup `name` below `parent`, whose directories are made where they are missing.
+    public init(_ name: String, below parent: String, limits: CgroupLimits) throws(JailError) {
+        self.name = name
+        isUnified = try Self.isUnified()
+        let hierarchies = isUnified ? [Self.root] : Self.firstControllers.map { "\(Self.root)/\($0)" }
+        let components = parent.split(separator: "/").map(String.init)
+        var places: [Place] = []
+        for hierarchy in hierarchies {
+            let path = ([hierarchy] + components + [name]).joined(separator: "/")
+            do throws(SystemError) {
+                let parent = try Self.open(components, in: hierarchy, enabling: isUnified)
+                // Until the VMM is in it nobody takes it for one that was left behind.
+                try parent.lock(.shared)
+                try parent.makeDirectory(child: name, mode: 0o755)
+                let directory = try parent.open(child: name, O_RDONLY | O_DIRECTORY)
+                places.append(Place(parent: parent, directory: directory, path: path))
+            } catch { throw .cgroup(path: path, error) }
+        }
+        self.places = places
+        do throws(JailError) {
+            for (number, place) in places.enumerated() {
+                try Self.apply(isUnified ? limits.unifiedValues : limits.firstValues(of: Self.firstControllers[number]), to: place)
+            }
+        } catch {
+            remove()
+            throw error
+        }
+    }
+
+    /// For clone3(2); -1 where a process has to enter by itself.
+    var directory: Int32 { isUnified ? places[0].directory.raw : -1 }
+
+    /// This process enters: version 1 knows no other way.
+    func enter() throws(SystemError) {
+        if isUnified { return }
+        for place in places { try Self.write("0", to: "cgroup.procs", in: place.directory) }
+    }
+
+    /// Its process is in it: from now on it lives as long as that.
+    public func release() {
+        for place in places { place.parent.unlock() }
+    }
+
+    /// When the process is gone. Also takes away what others left behind who didn't come to it.
+    public func remove() {
+        for place in places {
+            Self.remove(name, from: place.parent)
+            guard (try? place.parent.tryLock(.exclusive)) == true else { continue }
+            // One with a process in it stays.
+            for name in (try? place.parent.names(limit: 65536)) ?? [] where name.starts(with: "vm-".utf8) {
+                _ = Self.removeDirectory(String(decoding: name, as: UTF8.self), from: place.parent)
+            }
+            place.parent.unlock()
+        }
+    }
+
+    // MARK: Files
+
+    private static func isUnified() throws(JailError) -> Bool {
+        // SAFETY: access reads the strings during the calls.
+        if unsafe access("\(root)/cgroup.controllers", F_OK) == 0 { return true }
+        guard unsafe access("\(root)/memory/tasks", F_OK) == 0 else { throw .noCgroups }
+        return false
+    }
+
+    /// Version 2 hands a controller to a cgroup's children only where it is told to.
+    private static func open(_ components: [String], in hierarchy: String, enabling: Bool) throws(SystemError) -> OwnedDescriptor {
+        var directory = try OwnedDescriptor.open(hierarchy, O_RDONLY | O_DIRECTORY)
+        if enabling { try enable(in: directory) }
+        for component in components {
+            try directory.makeDirectory(child: component, mode: 0o755)
+            directory = try directory.open(child: component, O_RDONLY | O_DIRECTORY)
+            if enabling { try enable(in: directory) }
+        }
+        return directory
+    }
+
+    private static func enable(in directory: borrowing OwnedDescriptor) throws(SystemError) {
+        let enabled = words(try read("cgroup.subtree_control", in: directory))
+        let available = words(try read("cgroup.controllers", in: directory))
+        for controller in controllers where !enabled.contains(controller) && available.contains(controller) {
+            try write("+" + controller, to: "cgroup.subtree_control", in: directory)
+        }
+    }
+
+    private static func apply(_ values: [(file: String, value: String, isVital: Bool)], to place: Place) throws(JailError) {
+        for (file, value, isVital) in values {
+            do throws(SystemError) { try write(value, to: file, in: place.directory) } catch {
+                // A kernel without swap accounting, or without a weighing disk scheduler, has no such file.
+                if isVital || error.errno != ENOENT { throw .cgroup(path: place.path, error) }
+            }
+        }
+    }
+
+    private static func write(_ text: String, to file: String, in directory: borrowing OwnedDescriptor) throws(SystemError) {
+        let file = try directory.open(child: file, O_WRONLY)
+        try writeAll(file.raw, Array(text.utf8))
+    }
+
+    private static func read(_ file: String, in directory: borrowing OwnedDescriptor) throws(SystemError) -> [UInt8] {
+        let file = try directory.open(child: file, O_RDONLY)
+        return try readAll(file.raw, limit: 4096)
+    }
+
+    private static func words(_ bytes: [UInt8]) -> [String] {
+        bytes.split { $0 == 0x20 || $0 == 0x0A }.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    private static func remove(_ name: String, from parent: borrowing OwnedDescriptor) {
+        // KVM's worker threads leave a moment after the process.
+        for _ in 0..<200 where removeDirectory(name, from: parent) == EBUSY { usleep(1000) }
+    }
+
+    private static func removeDirectory(_ name: String, from parent: borrowing OwnedDescriptor) -> Int32 {
+        let directory = parent.raw
+        // SAFETY: unlinkat reads the string during the call.
+        return unsafe unlinkat(directory, name, AT_REMOVEDIR) == 0 ? 0 : clinux_errno()
+    }
+}
+
+extension CgroupLimits {
+    var unifiedValues: [(file: String, value: String, isVital: Bool)] {
+        var values: [(file: String, value: String, isVital: Bool)] = []
+        if let memory {
+            values.append(("memory.max", "\(memory)", true))
+            // What is swapped out is not counted as memory.
+            values.append(("memory.swap.max", "\(memory)", false))
+        }
+        if let processorTime { values.append(("cpu.max", "\(processorTime) 100000", true)) }
+        if let processorWeight { values.append(("cpu.weight", "\(processorWeight)", true)) }
+        if let threads { values.append(("pids.max", "\(threads)", true)) }
+        if let diskWeight { values.append(("io.weight", "default \(diskWeight)", true)) }
+        return values
+    }
+
+    /// Weights of version 1 are other numbers: 2 to 262,144 beside 1,024 for processors, 10 to 1,000 beside 500 for disks.
+    func firstValues(of controller: String) -> [(file: String, value: String, isVital: Bool)] {
+        switch controller {
+        case "memory":
+            memory.map { [("memory.limit_in_bytes", "\($0)", true), ("memory.memsw.limit_in_bytes", "\($0 * 2)", false)] } ?? []
+        case "cpu":
+            (processorTime.map { [("cpu.cfs_period_us", "100000", true), ("cpu.cfs_quota_us", "\($0)", true)] } ?? [])
+                + (processorWeight.map { [("cpu.shares", "\(max(2, $0 * 1024 / 100))", true)] } ?? [])
+        case "pids": threads.map { [("pids.max", "\($0)", true)] } ?? []
+        default: diskWeight.map { [("blkio.weight", "\(min(max(10, $0 * 500 / 100), 1000))", true)] } ?? []
+        }
+    }
+}

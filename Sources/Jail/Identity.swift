@@ -1,0 +1,46 @@
+// Whom the VMM becomes (docs/adr/0013).
+import CLinux
+import Glibc
+import LinuxSystem
+
+public enum Identity: String, Sendable {
+    /// A user that nobody else is: of root's VMMs each gets its own.
+    case fresh
+    /// The caller, in a user namespace that knows nobody else.
+    case caller
+
+    /// User and group ids of fresh identities begin here and are counted by process ids, of which no two that live at once are equal.
+    /// systemd's list of the ranges in use (UIDS-GIDS) leaves 1879048192 to 2147483647 to nobody.
+    public static let firstUser: UInt32 = 0x7000_0000
+    /// PID_MAX_LIMIT.
+    static let users: UInt32 = 1 << 22
+
+    /// What this process can give: fresh users are for root whose user namespace has them.
+    public static func available() -> Identity {
+        guard geteuid() == 0, let bytes = try? map() else { return .caller }
+        let fields = String(decoding: bytes, as: UTF8.self).split(whereSeparator: { $0 == " " || $0 == "\n" })
+        // The first namespace's map: everybody is themselves.
+        return fields == ["0", "0", "4294967295"] ? .fresh : .caller
+    }
+
+    private static func map() throws(SystemError) -> [UInt8] {
+        let file = try OwnedDescriptor.open("/proc/self/uid_map", O_RDONLY)
+        return try readAll(file.raw, limit: 4096)
+    }
+
+    /// This process's id in the pid namespace that /proc shows: the outer one, as long as /proc is the outer one's.
+    static func outerProcess() throws(SystemError) -> UInt32 {
+        var digits = [UInt8](repeating: 0, count: 16)
+        let count = try systemCall("readlink", on: "/proc/self") {
+            // SAFETY: the kernel writes at most `count` bytes into the array during the call.
+            unsafe digits.withUnsafeMutableBytes { buffer in
+                guard let base = buffer.baseAddress else { return 0 }
+                return unsafe readlink("/proc/self", base.assumingMemoryBound(to: CChar.self), buffer.count)
+            }
+        }
+        guard let number = UInt32(String(decoding: digits[..<count], as: UTF8.self)), number < users else {
+            throw SystemError(call: "readlink", subject: "/proc/self", errno: ERANGE)
+        }
+        return number
+    }
+}

@@ -1,0 +1,74 @@
+// The jail around the VMM (docs/adr/0013). It closes in two steps:
+//
+//   enter   first of all: no files, no capabilities, nobody's identity. What follows may read what a guest or an image has written.
+//   lock    when all files are open and all threads there: no new ones, no more memory than planned, and only the system calls of a running machine.
+//
+// Before both, the process was born into namespaces of its own (`JailedProcess`).
+import CJail
+import Glibc
+import LinuxSystem
+
+public enum Jail {
+    /// The exit status after a violation: Swiftlet's own failure, as `docker run` has it.
+    public static let failure: Int32 = 125
+
+    /// Everything but what the process holds open is gone afterwards. `lifeline`: the reading end of a pipe that the parent keeps; the process dies with its parent.
+    public static func enter(as identity: Identity, lifeline: Int32?) throws(JailError) {
+        let process: UInt32 = identity == .fresh ? try step("find out its process id (is /proc mounted?)") { () throws(SystemError) in try Identity.outerProcess() } : 0
+        try step("enter an empty root directory") { () throws(SystemError) in try MountTree.enterEmptyRoot() }
+        try step("become a user of its own") { () throws(SystemError) in
+            if identity == .fresh { try Capabilities.become(Identity.firstUser + process) }
+        }
+        try step("drop its capabilities") { () throws(SystemError) in try Capabilities.drop() }
+        try step("restrict itself by Landlock") { () throws(SystemError) in try Landlock.restrict() }
+        try step("hide its memory") { () throws(SystemError) in
+            try systemCall("prctl PR_SET_DUMPABLE") { cjail_forbid_dumps() }
+            try setLimit(Int32(RLIMIT_CORE.rawValue), 0)
+        }
+        if let lifeline { try step("tie its life to its parent's") { () throws(SystemError) in try bind(to: lifeline) } }
+    }
+
+    /// What a locked process may still have.
+    public struct Allowance: Sendable {
+        /// The highest number that a descriptor may get, plus one.
+        public var descriptors: UInt64
+        /// Private writable memory in bytes, guest RAM included.
+        public var memory: UInt64
+        /// No file grows beyond this, in bytes; nil: as the caller has it.
+        public var fileSize: UInt64?
+
+        public init(descriptors: UInt64, memory: UInt64, fileSize: UInt64?) {
+            self.descriptors = descriptors
+            self.memory = memory
+            self.fileSize = fileSize
+        }
+    }
+
+    /// From here on this thread has its filter; other threads install theirs by `filters.install`.
+    public static func lock(_ allowance: Allowance, _ filters: FilterSet) throws(JailError) {
+        try step("limit what it uses") { () throws(SystemError) in
+            try setLimit(Int32(__RLIMIT_NPROC.rawValue), 0)
+            try setLimit(Int32(RLIMIT_NOFILE.rawValue), allowance.descriptors)
+            try setLimit(Int32(RLIMIT_DATA.rawValue), allowance.memory)
+            try setLimit(Int32(__RLIMIT_MEMLOCK.rawValue), 0)
+            // What a filter would catch anyway, told as EFBIG instead of by a signal.
+            ignoreSignal(SIGXFSZ)
+            if let fileSize = allowance.fileSize { try setLimit(Int32(RLIMIT_FSIZE.rawValue), fileSize) }
+        }
+        filters.reportViolations()
+        try filters.install(.main)
+    }
+
+    private static func bind(to lifeline: Int32) throws(SystemError) {
+        // The parent may have died before it was asked for; then its end of the pipe is closed by now.
+        try systemCall("prctl PR_SET_PDEATHSIG") { cjail_die_with_parent() }
+        var entry = pollfd(fd: lifeline, events: Int16(POLLIN), revents: 0)
+        // SAFETY: poll reads and writes one entry.
+        let ready = try systemCall("poll") { unsafe poll(&entry, 1, 0) }
+        if ready > 0 { _exit(128 + SIGKILL) }
+    }
+
+    private static func step<Value>(_ words: String, _ body: () throws(SystemError) -> Value) throws(JailError) -> Value {
+        do throws(SystemError) { return try body() } catch { throw .step(words, error) }
+    }
+}

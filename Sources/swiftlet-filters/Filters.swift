@@ -1,0 +1,102 @@
+// What each kind of thread of a running VMM may ask the kernel for (docs/adr/0013). Everything else is a violation, which ends the machine.
+//
+// When the filters are installed, every file is open and every thread there: no rule opens, maps or executes a file, makes a socket, a process or a thread, or sends a signal.
+import CLinux
+import Glibc
+import Jail
+
+extension ThreadKind {
+    /// Those that are asked for most often come first.
+    var rules: [Rule] {
+        switch self {
+        case .main: Self.events + Self.sockets + Self.terminal + Self.disks + Self.memory + Self.everybody
+        case .vcpu: Self.processor + Self.sockets + Self.memory + Self.everybody
+        case .stream: Self.relay + Self.memory + Self.everybody
+        case .block: Self.events + Self.disks + Self.timers + Self.memory + Self.everybody
+        }
+    }
+
+    // MARK: What all threads need
+
+    private static let everybody: [Rule] = [
+        .allow("futex", for: "locks of Swift and of the C library"),
+        .allow("gettid", for: "a Swift Mutex names its owner by its thread"),
+        .allow("write", for: "eventfds, standard streams, sentences about failures"),
+        .allow("clock_gettime", for: "the timeline and deadlines, where the vDSO can't answer by itself"),
+        .allow("exit_group", for: "the end of the machine"),
+        .allow("exit", for: "the end of a thread"),
+        .allow("rt_sigprocmask", for: "the C library, when a thread ends"),
+        .allow("restart_syscall", for: "the kernel, after a stop and a continuation in a wait with a deadline"),
+    ]
+
+    /// The C library's allocator. Nothing executable, nothing shared, no file.
+    private static let memory: [Rule] = [
+        .allow(
+            "mmap", .bits(2, mask: UInt64(PROT_EXEC), are: 0),
+            .bits(3, mask: 0xFFFF_FFFF & ~UInt64(MAP_NORESERVE), are: UInt64(MAP_PRIVATE | MAP_ANONYMOUS)), for: "large allocations, and an arena for each thread"),
+        .allow("munmap", for: "the same"),
+        .allow("mremap", .argument(3, is: 1 /* MREMAP_MAYMOVE */), for: "large allocations that grow"),
+        .allow("mprotect", .bits(2, mask: UInt64(PROT_EXEC), are: 0), for: "an arena that grows"),
+        .allow("madvise", .argument(2, is: UInt64(MADV_DONTNEED)), for: "memory given back, and the stack of a thread that ends"),
+        .allow("brk", for: "small allocations"),
+    ]
+
+    // MARK: What some need
+
+    private static let events: [Rule] = [
+        .allow("epoll_wait", for: "the event loop"),
+        .allow("epoll_pwait", for: "the same, by another name in some C libraries"),
+        .allow("read", for: "eventfds, signals, and the timers of rate limits"),
+        .allow("epoll_ctl", for: "connections that come and go"),
+    ]
+
+    /// The connections of the socket device are open before the guest starts; a reset by the guest, on a vCPU's thread, closes them.
+    private static let sockets: [Rule] = [
+        .allow("recvmsg", for: "what the host sends to the guest"),
+        .allow("sendmsg", for: "what the guest sends to the host"),
+        .allow("recvfrom", for: "the agent's messages"),
+        .allow("sendto", for: "messages to the agent"),
+        .allow("read", for: "the eventfds of a device that starts or is reset"),
+        .allow("shutdown", for: "the end of a stream"),
+        .allow("close", for: "the end of a connection"),
+        .allow("epoll_ctl", for: "connections that come and go"),
+        .allow("epoll_wait", for: "the socket device's own set"),
+        .allow("getrandom", for: "the entropy device, and the seeds of Swift's hash tables"),
+    ]
+
+    private static let terminal: [Rule] = [
+        .request(CLINUX_TIOCGWINSZ, for: "the size of the user's terminal, when it changes"),
+        .request(CLINUX_TCSETS, for: "raw mode"),
+        .request(CLINUX_TCSETSW, for: "the user's own mode, when the container ends"),
+        .request(CLINUX_TCGETS, for: "tcsetattr(3), which looks whether it was obeyed"),
+        .allow("clock_nanosleep", for: "waiting for readers after the machine's end"),
+        .allow("poll", for: "the same"),
+    ]
+
+    private static let disks: [Rule] = [
+        .allow("preadv", for: "reading a disk into the guest's memory"),
+        .allow("pwritev", for: "writing a disk from the guest's memory"),
+        .allow("pread64", for: "the same, in one piece"),
+        .allow("pwrite64", for: "zeros, and the maps of unpacked images"),
+        .allow("fdatasync", for: "flushes"),
+        .allow("fallocate", for: "blocks that the guest discards"),
+        .allow("fstat", for: "the end of a file that grows"),
+    ]
+
+    private static let timers: [Rule] = [
+        .allow("timerfd_settime", for: "rate limits")
+    ]
+
+    private static let processor: [Rule] = [
+        .request(CLINUX_KVM_RUN, for: "the guest"),
+        .request(CLINUX_KVM_GET_REGS, for: "the report of a fault"),
+        .request(CLINUX_KVM_GET_SREGS, for: "the same"),
+        .request(CLINUX_KVM_TRANSLATE, for: "the same: the instruction's bytes"),
+    ]
+
+    private static let relay: [Rule] = [
+        .allow("read", for: "what is relayed, and the start"),
+        .allow("poll", for: "the start"),
+        .allow("shutdown", for: "the end of a stream"),
+    ]
+}
