@@ -78,6 +78,7 @@ let package = Package(
         .target(
             name: "DeviceTesting", dependencies: ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"],
             path: "Tests/Support/DeviceTesting", swiftSettings: strict),
+        tests("LinuxSystemTests", ["LinuxSystem"]),
         tests("AddressSpaceTests", ["AddressSpace", "LinuxSystem"]),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "DeviceTesting", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),

@@ -1,7 +1,8 @@
 // Makes one system call of one process fail, by ptrace(2):
 //   inject PROGRAM NUMBER CHOICE REPORT COMMAND [ARGUMENT...]
 // runs COMMAND; in the first process that executes a file named PROGRAM, and in all its threads, the NUMBERth system call that can fail (counted from 1) fails with the
-// CHOICEth errno of those it can return. REPORT gets one line: what failed, and how many such calls there were: "ioctl 12 1234" (or "none 0 1234").
+// CHOICEth errno of those it can return. REPORT gets a line that says what failed and how many such calls there were, "ioctl 12 1234" (or "none 0 1234"), and with
+// NUMBER 0, when none fails, a line for each of them: its name and the first argument.
 // Exits with the command's status, or 128 + N after signal N.
 //
 // Not counted: what cannot fail, what the C library relies on without asking (futex(2), its locks), and the allocator's memory, without which no program goes on.
@@ -99,6 +100,8 @@ int main(int count, char **arguments) {
     const char *program = arguments[1];
     long wanted = atol(arguments[2]), choice = atol(arguments[3]), seen = 0;
     const char *hit = "none";
+    FILE *report = fopen(arguments[4], "we");
+    if (!report) return 99;
     int hit_error = 0;
 
     pid_t child = fork();
@@ -138,6 +141,7 @@ int main(int count, char **arguments) {
             if (!ptrace(PTRACE_GETREGS, id, 0, &registers)) {
                 if (!thread->is_inside) {
                     const struct rule *rule = thread->belongs ? rule_for(&registers) : 0;
+                    if (rule && !wanted) fprintf(report, "%s %lld\n", rule->name, (long long)registers.rdi);
                     if (rule && ++seen == wanted) {
                         int errors = 0;
                         while (errors < 6 && rule->errors[errors]) errors++;
@@ -159,10 +163,7 @@ int main(int count, char **arguments) {
         }
         ptrace(PTRACE_SYSCALL, id, 0, passed);
     }
-    FILE *report = fopen(arguments[4], "w");
-    if (report) {
-        fprintf(report, "%s %d %ld\n", hit, hit_error, seen);
-        fclose(report);
-    }
+    fprintf(report, "%s %d %ld\n", hit, hit_error, seen);
+    fclose(report);
     return result;
 }

@@ -95,7 +95,7 @@ private let tasks: [MachineTask] = [
     .container(
         SupervisorConfiguration(
             frames: hostMessages.flatMap(\.frame.bytes), process: 2, inputPort: 0, outputPort: 1025, errorPort: 1026, terminal: false)),
-    .unpacking(UnpackingConfiguration(steps: [.init(frame: [1, 2], map: 5), .init(frame: [], map: nil)], lifeline: 4)),
+    .unpacking(UnpackingConfiguration(steps: [.init(frame: [1, 2], map: 5), .init(frame: [], map: nil)])),
 ]
 
 @Test(arguments: tasks) func launchConfigurationSurvivesTheWire(task: MachineTask) throws {
