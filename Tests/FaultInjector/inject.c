@@ -1,8 +1,8 @@
 // Makes one system call of one process fail, by ptrace(2):
 //   inject PROGRAM NUMBER CHOICE REPORT COMMAND [ARGUMENT...]
 // runs COMMAND; in the first process that executes a file named PROGRAM, and in all its threads, the NUMBERth system call that can fail (counted from 1) fails with the
-// CHOICEth errno of those it can return. REPORT gets a line that says what failed and how many such calls there were, "ioctl 12 1234" (or "none 0 1234"), and with
-// NUMBER 0, when none fails, a line for each of them: its name and the first argument.
+// CHOICEth errno of those it can return. REPORT gets a line that says what failed with which errno, its first argument, and how many such calls there were:
+// "prctl 1 24 1234" (or "none 0 0 1234"). With NUMBER 0, when none fails, a line for each of them comes before: its name and its first argument.
 // Exits with the command's status, or 128 + N after signal N.
 //
 // Not counted: what cannot fail, what the C library relies on without asking (futex(2), its locks), and the allocator's memory, without which no program goes on.
@@ -103,6 +103,7 @@ int main(int count, char **arguments) {
     FILE *report = fopen(arguments[4], "we");
     if (!report) return 99;
     int hit_error = 0;
+    long long hit_argument = 0;
 
     pid_t child = fork();
     if (child < 0) return 99;
@@ -146,6 +147,7 @@ int main(int count, char **arguments) {
                         int errors = 0;
                         while (errors < 6 && rule->errors[errors]) errors++;
                         hit = rule->name;
+                        hit_argument = (long long)registers.rdi;
                         hit_error = thread->error = rule->errors[choice % errors];
                         // Something harmless that every filter allows.
                         registers.orig_rax = SYS_gettid;
@@ -163,7 +165,7 @@ int main(int count, char **arguments) {
         }
         ptrace(PTRACE_SYSCALL, id, 0, passed);
     }
-    fprintf(report, "%s %d %ld\n", hit, hit_error, seen);
+    fprintf(report, "%s %d %lld %ld\n", hit, hit_error, hit_argument, seen);
     fclose(report);
     return result;
 }

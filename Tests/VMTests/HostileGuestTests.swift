@@ -70,7 +70,7 @@ extension VirtualMachines {
             for seed in 1...4 as ClosedRange<UInt64> {
                 let path = try Orders(seed: seed).kernel(in: swiftlet.directory)
                 let outcome = try swiftlet.start(["run", "--kernel", path, Project.busybox, "/bin/true"], .noInput).finish()
-                expectFault(outcome, "triple fault", "0f 0b")
+                expectTripleFault(outcome)
                 #expect(neighbour.answers(), "after seed \(seed)")
             }
             neighbour.finish()
@@ -78,7 +78,7 @@ extension VirtualMachines {
 
         /// One kind of attack only, so that none hides behind the end that another one brings.
         @Test(arguments: [1, 2, 4, 8, 16, 32] as [UInt64]) func attacksInOneWay(kind: UInt64) throws {
-            expectFault(try attack(Orders(seed: 100 + kind, attacks: kind, rounds: 1000)), "triple fault", "0f 0b")
+            expectTripleFault(try attack(Orders(seed: 100 + kind, attacks: kind)))
         }
 
         @Test func endsByReset() throws {
@@ -97,11 +97,12 @@ extension VirtualMachines {
         }
 
         /// What never ends by itself still hears its user, and leaves nothing when it is killed.
-        @Test(arguments: [2, 3, 5, 6] as [UInt64], [SIGTERM, SIGKILL]) func runsOn(end: UInt64, signal: Int32) throws {
+        @Test(arguments: [(2, SIGTERM), (3, SIGKILL), (5, SIGTERM), (6, SIGTERM), (6, SIGKILL)] as [(UInt64, Int32)])
+        func runsOn(end: UInt64, signal: Int32) throws {
             let neighbour = try Neighbour(try Swiftlet())
-            let before = Leftovers.now(besides: swiftlet.directory.path)
             let end = try #require(Orders.End(rawValue: end))
             let path = try Orders(seed: 9, rounds: 20, end: end).kernel(in: swiftlet.directory)
+            let before = Leftovers.now(besides: swiftlet.directory.path)
             let process = try swiftlet.start(["run", "--kernel", path, Project.busybox, "/bin/true"], .noInput)
             #expect(!process.hasEnded(within: 5))
             #expect(neighbour.answers())
@@ -109,9 +110,9 @@ extension VirtualMachines {
             let outcome = process.finish(within: 60)
             #expect(outcome.ending == (signal == SIGTERM ? .exited(128 + SIGTERM) : .signalled(SIGKILL)), "\(outcome)")
             #expect(outcome.error.allSatisfy { $0 >= 0x20 || $0 == 0x0A }, "\(outcome)")
-            try FileManager.default.removeItem(atPath: path)
+            // After SIGKILL the VMM dies with its parent, a moment later.
+            #expect(settled { Leftovers.now(besides: swiftlet.directory.path) == before }, "something was left behind")
             neighbour.finish()
-            #expect(settled { Leftovers.now(besides: swiftlet.directory.path).processes.isEmpty || !before.processes.isEmpty })
         }
 
         private func settled(_ condition: () -> Bool) -> Bool {
@@ -122,11 +123,14 @@ extension VirtualMachines {
             return false
         }
 
-        private func expectFault(_ outcome: Outcome, _ words: String..., location: SourceLocation = #_sourceLocation) {
+        /// The kernel's last instruction, UD2, has no handler.
+        private func expectTripleFault(_ outcome: Outcome, location: SourceLocation = #_sourceLocation) {
             #expect(outcome.ending == .exited(125), "\(outcome)", sourceLocation: location)
             #expect(outcome.text == "", "\(outcome)", sourceLocation: location)
-            #expect(outcome.errorText.hasPrefix("swiftlet: the guest's CPU 0 took a"), "\(outcome)", sourceLocation: location)
-            for word in words { #expect(outcome.errorText.contains(word), "\(outcome)", sourceLocation: location) }
+            #expect(outcome.errorText.hasPrefix("swiftlet: the guest's CPU 0 took a triple fault"), "\(outcome)", sourceLocation: location)
+            // AMD's processors forget everything.
+            let isExplained = outcome.errorText.contains("instruction bytes: 0f 0b") || outcome.errorText.contains("kept none of its registers")
+            #expect(isExplained, "\(outcome)", sourceLocation: location)
             #expect(outcome.error.allSatisfy { $0 >= 0x20 || $0 == 0x0A }, "control characters: \(outcome)", sourceLocation: location)
         }
     }
