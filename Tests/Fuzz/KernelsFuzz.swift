@@ -27,7 +27,8 @@ public func fuzzKernels(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
         precondition(below == Array("below".utf8), "something below the kernel was written")
 
         let claimed = UInt64(start[1]) << 16
-        let initrd = try Initrd.load(FileRange(descriptor: file.raw, offset: 0, length: start[0] & 8 != 0 ? claimed : length), above: kernel.end, into: memory)
+        let initrd = try Initrd.load(
+            FileRange(descriptor: file.raw, offset: 0, length: start[0] & 8 != 0 ? claimed : length), above: kernel.end, into: memory)
         precondition(initrd.address >= kernel.end && initrd.address.value + initrd.size <= memorySize, "the initrd is not where it belongs")
 
         var page = ZeroPage(kernel: kernel, commandLine: [], seed: [UInt8](repeating: 0, count: 32))

@@ -42,7 +42,8 @@ extension VirtualMachines {
 
         /// Without these there is no jail.
         private static let walls: Set<String> = [
-            "capset", "chdir", "landlock_restrict_self", "mount", "pivot_root", "seccomp", "setgroups", "setresgid", "setresuid", "umount2", "unshare",
+            "capset", "chdir", "landlock_restrict_self", "mount", "pivot_root", "seccomp", "setgroups", "setresgid", "setresuid", "umount2",
+            "unshare",
             // PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS
             "prctl 4", "prctl 24", "prctl 28", "prctl 38",
         ]
@@ -77,7 +78,9 @@ extension VirtualMachines {
                 #expect(!Self.walls.contains(injection.call) || injection.errno == EINTR, "a wall was missing: \(name)")
             case .exited(125):
                 #expect(outcome.errorText.hasPrefix("swiftlet: ") && outcome.errorText.hasSuffix("\n"), "\(name): \(outcome)")
-                for word in ["Optional(", "Error(", "SystemError", "Fatal", "errno"] { #expect(!outcome.errorText.contains(word), "\(name): \(outcome)") }
+                for word in ["Optional(", "Error(", "SystemError", "Fatal", "errno"] {
+                    #expect(!outcome.errorText.contains(word), "\(name): \(outcome)")
+                }
             // The container's process lost its output.
             case .exited(141): #expect(["write", "sendmsg", "recvmsg", "shutdown"].contains(injection.call), "\(name): \(outcome)")
             default: Issue.record("\(name): \(outcome)")

@@ -144,7 +144,8 @@ public struct Attack<Source: Choices> {
         for index in driver.transport.queueEvents.indices {
             let size = UInt16(1) << UInt16(choices.pick(9))
             let layout = QueueLayout(
-                size: size, descriptorTable: GuestAddress(place(&self)), availableRing: GuestAddress(place(&self)), usedRing: GuestAddress(place(&self)))
+                size: size, descriptorTable: GuestAddress(place(&self)), availableRing: GuestAddress(place(&self)),
+                usedRing: GuestAddress(place(&self)))
             driver.install(layout, queue: index)
         }
         driver.status = Status.live
@@ -176,7 +177,8 @@ public struct Attack<Source: Choices> {
 
     private mutating func scribble() throws {
         for _ in 0...choices.pick(40) {
-            let place = GuestAddress(choices.chance(in: 2) ? UInt64(choices.pick(0x4000)) * 8 : MockDriver.firstFree + UInt64(choices.pick(0x2000)) * 2)
+            let place = GuestAddress(
+                choices.chance(in: 2) ? UInt64(choices.pick(0x4000)) * 8 : MockDriver.firstFree + UInt64(choices.pick(0x2000)) * 2)
             switch choices.pick(3) {
             case 0: try? driver.memory.store(UInt64(choices.pick(64)), at: place)
             case 1: try? driver.memory.store(choices.bits(), at: place)

@@ -70,7 +70,8 @@ public final class Victim {
         case .scatteredBlock: return try Block(try scattered(), serial: "victim")
         case .copyOnWriteBlock:
             let content = try BlockBackend(
-                extents: [BlockExtent(position: 0, descriptor: files[0].raw, offset: 0, length: 65536)], size: size, name: "victim", access: .readOnly)
+                extents: [BlockExtent(position: 0, descriptor: files[0].raw, offset: 0, length: 65536)], size: size, name: "victim", access: .readOnly
+            )
             return try Block(CopyOnWrite(content: content, files: [files[1].raw, files[2].raw], started: 0, limit: size / 2), serial: "")
         default: return try whole(.inPlace)
         }
@@ -155,7 +156,9 @@ public final class Victim {
         try driver.queues[queue].add(readable: readable.map { [$0] } ?? [], writable: writable.map { [$0] } ?? [])
         try driver.queues[queue].publish()
         var used: [MockUsed] = []
-        try driver.run { used += try driver.queues[queue].takeUsed(); return !used.isEmpty }
+        try driver.run {
+            used += try driver.queues[queue].takeUsed(); return !used.isEmpty
+        }
         return used.count == 1 ? used[0].written : nil
     }
 }
