@@ -9,7 +9,7 @@ RELEASE := swift build -c release -Xswiftc -static-executable -Xswiftc -use-ld=l
 # The registry client takes TLS from the machine's libcurl, whose security fixes it must get.
 DYNAMIC := swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic
 
-.PHONY: all build executables filters kernel initrd scratch run test check bench fuzz install clean
+.PHONY: all build executables filters kernel initrd scratch run test check bench fuzz soak install clean
 
 all: build
 
@@ -64,6 +64,11 @@ bench: build
 fuzz: SECONDS ?= 600
 fuzz:
 	@scripts/fuzz $(SECONDS)
+
+# N starts and ends, eight at a time, killed at any instant (a hundred of them are part of the tests).
+soak: N ?= 1000
+soak: build
+	@SWIFTLET_SOAK=$(N) scripts/test --filter 'VMTests.VirtualMachines.Soak'
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/swiftlet

@@ -57,16 +57,14 @@ let package = Package(
         module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            ["AgentProtocol", "CJail", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
             name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
-        .executableTarget(
-            name: "swiftlet-vmm", dependencies: ["Jail", "LaunchConfiguration", "LinuxSystem", "Supervisor", "VMM", "Wire"],
-            swiftSettings: strict),
+        .executableTarget(name: "swiftlet-vmm", dependencies: ["Supervisor", "VMM"], swiftSettings: strict),
 
         // Writes the seccomp filters when Swiftlet is built.
         .executableTarget(
@@ -91,7 +89,10 @@ let package = Package(
         tests("ImagesTests", ["ImageFixtures", "Images", "LinuxSystem", "OCI", "store-writer"]),
         // Runs build/bin/swiftlet on a machine that can: scripts/test.
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
-        tests("VMTests", ["CTestProcess"]),
+        .target(name: "CAttacks", path: "Tests/Support/CAttacks"),
+        .executableTarget(
+            name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM", swiftSettings: strict),
+        tests("VMTests", ["CTestProcess", "captured-vmm"]),
         tests("RegistryTests", ["OCI", "Registry"]),
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
         .testTarget(

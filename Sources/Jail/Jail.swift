@@ -55,7 +55,6 @@ public enum Jail {
             ignoreSignal(SIGXFSZ)
             if let fileSize = allowance.fileSize { try setLimit(Int32(RLIMIT_FSIZE.rawValue), fileSize) }
         }
-        filters.reportViolations()
         try filters.install(.main)
     }
 

@@ -10,15 +10,25 @@ import Machine
 /// A machine that KVM is creating. The host's kernel waits while it does, so this begins before anything else is known, and what can be done without the
 /// machine is done meanwhile.
 public final class MachineOpening {
-    fileprivate let kvm: KVM
+    private var kvm: KVM?
     fileprivate let creation: MachineCreation
 
     /// `kvm`: an open /dev/kvm, which becomes this value's.
     public init(kvm descriptor: Int32) throws {
-        kvm = try KVM(owning: OwnedDescriptor(owning: descriptor))
+        let kvm = try KVM(owning: OwnedDescriptor(owning: descriptor))
         try kvm.requireCapabilities()
         creation = try kvm.beginVirtualMachine()
+        self.kvm = consume kvm
     }
+
+    /// What the guest's CPUs look like, on this host.
+    fileprivate func policy(cpus: Int) throws(KVMError) -> CPUIDPolicy {
+        guard let host = try kvm?.supportedCPUID() else { preconditionFailure("the machine is complete") }
+        return CPUIDPolicy(host: host, cpus: cpus, hasDeadlineTimer: kvm?.value(of: .tscDeadlineTimer) ?? 0 != 0)
+    }
+
+    /// /dev/kvm is closed: whoever took this process over could make machines of its own.
+    fileprivate func close() { kvm = nil }
 }
 
 public final class MicroVM {
@@ -27,7 +37,6 @@ public final class MicroVM {
     private let kernelLog: KernelLog
     private let end: EndSignal
     private let memory: GuestMemory
-    private let opening: MachineOpening
     private let machine: VirtualMachine
     private let devices: DeviceSet
     private let vcpus: [VCPU]
@@ -52,7 +61,7 @@ public final class MicroVM {
         devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog)
         try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
         let cpus = Int(configuration.cpus)
-        let policy = CPUIDPolicy(host: try opening.kvm.supportedCPUID(), cpus: cpus, hasDeadlineTimer: opening.kvm.value(of: .tscDeadlineTimer) != 0)
+        let policy = try opening.policy(cpus: cpus)
         timeline.mark(.memoryMapped)
 
         machine = try opening.creation.wait()
@@ -64,7 +73,7 @@ public final class MicroVM {
 
         vcpus = try MicroVM.createVCPUs(cpus, policy, machine: machine)
         entry = system.kernel.entry
-        self.opening = opening
+        opening.close()
     }
 
     // MARK: Steps

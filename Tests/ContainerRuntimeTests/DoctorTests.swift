@@ -9,6 +9,9 @@ import Testing
         facts.device = .usable
         facts.processorFlags = ["svm"]
         facts.availableMemory = 4 << 30
+        facts.isolation.vulnerabilities = ["mds": "Not affected", "spectre_v2": "Mitigation: Retpolines"]
+        facts.isolation.landlock = 2
+        facts.isolation.hasCgroups = true
         facts.probe = MachineFacts.probe(
             "api_version=12\ncapability.irqfd=1\ncapability.ioeventfd=1\nvcpus_max=64\nprobe=ok\nprobe_ns=15000\nprobe_detail=\n")
         return facts
@@ -30,6 +33,10 @@ import Testing
                 ✓ a probe machine ran kernel-mode code in 15 µs
                 ✓ Swiftlet's own files are there
                 ✓ 4096 MiB of memory are available
+                ✓ the processor's known weaknesses are mitigated
+                ✓ guests don't share cores (SMT is off)
+                ✓ the kernel doesn't merge pages of different guests (KSM is off)
+                ✓ the jail has all its walls (Landlock 2, cgroups)
                 This machine can run containers.
 
                 """)
@@ -69,6 +76,29 @@ import Testing
         #expect(Diagnosis(facts).text.contains("✗ KVM lacks irqfd\n"))
     }
 
+    /// For the administrator to weigh: containers run all the same.
+    @Test func weakIsolationIsAWarningWithAWayOut() {
+        var facts = good
+        facts.isolation.vulnerabilities["l1tf"] = "Mitigation: PTE Inversion; VMX: conditional cache flushes, SMT vulnerable"
+        facts.isolation.vulnerabilities["mds"] = "Vulnerable: Clear CPU buffers attempted, no microcode"
+        facts.isolation.sharesCores = true
+        facts.isolation.mergesPages = true
+        facts.isolation.landlock = 0
+        facts.isolation.hasCgroups = false
+        let diagnosis = Diagnosis(facts)
+        #expect(diagnosis.isGood)
+        #expect(diagnosis.text.contains("! not mitigated: mds: "))
+        #expect(remedy("speculation", facts).contains("microcode"))
+        #expect(diagnosis.text.contains("! guests share cores (SMT is on), which leaks by l1tf\n"))
+        #expect(remedy("cores", facts).contains("nosmt"))
+        #expect(remedy("pages", facts).contains("ksm"))
+        #expect(diagnosis.text.contains("! the jail goes without Landlock and cgroups\n"))
+        facts.isolation.vulnerabilities["l1tf"] = "Not affected"
+        #expect(Diagnosis(facts).text.contains("✓ guests share cores (SMT is on); no leak"))
+        facts.isolation.vulnerabilities = [:]
+        #expect(Diagnosis(facts).text.contains("! the kernel doesn't tell"))
+    }
+
     @Test func littleMemoryIsAWarningOnly() {
         var facts = good
         facts.availableMemory = 100 << 20
@@ -84,7 +114,7 @@ import Testing
         #expect(object["ok"] as? Bool == false)
         #expect(
             (object["checks"] as? [[String: String]])?.map { $0["name"] } == [
-                "processor", "device", "api", "capabilities", "probe", "files", "memory",
+                "processor", "device", "api", "capabilities", "probe", "files", "memory", "speculation", "cores", "pages", "jail",
             ])
         #expect((object["probe"] as? [String: String])?["probe_detail"] == "a \"quote\", a \\, a\ttab and an é")
     }

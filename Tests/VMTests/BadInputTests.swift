@@ -210,17 +210,3 @@ extension VirtualMachines {
         }
     }
 }
-
-/// A copy of build/bin and build/share, for tests that take something away from it.
-private struct Installation {
-    let path: String
-    var program: String { path + "/bin/swiftlet" }
-
-    init(in directory: TestDirectory) throws {
-        path = directory.path + "/installation"
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
-        for part in ["bin", "share"] {
-            try FileManager.default.copyItem(atPath: Project.directory + "/build/" + part, toPath: path + "/" + part)
-        }
-    }
-}

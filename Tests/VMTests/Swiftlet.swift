@@ -77,6 +77,7 @@ struct Leftovers: Equatable, CustomStringConvertible {
     var processes: [String] = []
     var files: [String] = []
     var sockets: [String] = []
+    var cgroups: [String] = []
     var mounts = 0
 
     /// The machine's present state.
@@ -94,6 +95,7 @@ struct Leftovers: Equatable, CustomStringConvertible {
         state.files += ImageStore.shared.unfinished
         state.files.sort()
         state.sockets = contents("/proc/net/unix").split(separator: "\n").filter { $0.contains("swiftlet") }.map(String.init).sorted()
+        state.cgroups = names("/sys/fs/cgroup/swiftlet").filter { $0.hasPrefix("vm-") }.sorted()
         state.mounts = contents("/proc/self/mounts").split(separator: "\n").count
         return state
     }
@@ -101,7 +103,7 @@ struct Leftovers: Equatable, CustomStringConvertible {
     private static func names(_ directory: String) -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] }
     private static func contents(_ path: String) -> String { (try? String(contentsOfFile: path, encoding: .utf8)) ?? "" }
 
-    var description: String { "processes \(processes), files \(files), sockets \(sockets), \(mounts) mounts" }
+    var description: String { "processes \(processes), files \(files), sockets \(sockets), cgroups \(cgroups), \(mounts) mounts" }
 }
 
 /// `swiftlet` and its surroundings.
@@ -183,5 +185,19 @@ func expectRefusal(
     // What a program prints that was not meant for people.
     for word in ["Optional(", "Error(", "SystemError", "Fatal", "errno"] {
         #expect(!outcome.errorText.contains(word), "\(outcome)", sourceLocation: location)
+    }
+}
+
+/// A copy of what was built, to be damaged or changed.
+struct Installation {
+    let path: String
+    var program: String { path + "/bin/swiftlet" }
+
+    init(in directory: TestDirectory, named name: String = "installation") throws {
+        path = directory.path + "/" + name
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        for part in ["bin", "share"] {
+            try FileManager.default.copyItem(atPath: Project.directory + "/build/" + part, toPath: path + "/" + part)
+        }
     }
 }

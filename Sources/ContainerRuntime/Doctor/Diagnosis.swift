@@ -28,7 +28,7 @@ struct Diagnosis: Equatable, Sendable {
 
     init(_ facts: MachineFacts) {
         self.facts = facts
-        checks = [Self.processor(facts), Self.device(facts)] + Self.kvm(facts) + [Self.files(facts), Self.memory(facts)]
+        checks = [Self.processor(facts), Self.device(facts)] + Self.kvm(facts) + [Self.files(facts), Self.memory(facts)] + facts.isolation.checks
     }
 
     private static let nested =

@@ -22,6 +22,7 @@ struct MachineFacts: Equatable, Sendable {
     var missingFiles: [String] = []
     /// What `swiftlet-vmm --probe` printed; empty where it couldn't be run.
     var probe: [String: String] = [:]
+    var isolation = IsolationFacts()
 
     static func gather(_ installation: Installation) -> MachineFacts {
         var facts = MachineFacts()
@@ -30,23 +31,24 @@ struct MachineFacts: Equatable, Sendable {
         facts.availableMemory = availableMemory(text("/proc/meminfo"))
         for (path, mode) in [
             (installation.vmm, X_OK), (installation.kernel, R_OK), (installation.initrd, R_OK), (installation.diskTemplate, R_OK),
-            (installation.registryClient, X_OK),
+            (installation.registryClient, X_OK), (installation.filters, R_OK),
         ] where !isAccessible(path, mode) {
             facts.missingFiles.append(path)
         }
         facts.probe = probe(installation)
+        facts.isolation = .gather()
         return facts
     }
 
     private static func device() -> Device {
-        do throws(SystemError) {
-            _ = try OwnedDescriptor.open("/dev/kvm", O_RDWR)
+        do throws(KVMDeviceError) {
+            _ = try KVMDevice.open()
             return .usable
         } catch {
-            switch error.errno {
-            case ENOENT, ENXIO, ENODEV: return .missing
-            case EACCES, EPERM: return .denied(group: groupOfDevice())
-            default: return .failing(error.reason)
+            switch error {
+            case .missing: return .missing
+            case .notPermitted: return .denied(group: groupOfDevice())
+            case .system(let error): return .failing(error.reason)
             }
         }
     }

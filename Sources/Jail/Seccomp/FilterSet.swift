@@ -78,7 +78,7 @@ public struct FilterSet: WireCodable, Sendable {
     }
 
     /// A violation ends the process with `Jail.failure` and a sentence on standard error that names thread, system call and address.
-    func reportViolations() {
+    public func reportViolations() {
         // SAFETY: the copy is never freed: the handler reads it at any time.
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: names.count, alignment: 1)
         unsafe copy.copyBytes(from: names)

@@ -1,0 +1,54 @@
+// The whole life of a VMM's process, in order: the jail closes, the machine is built, its supervisor runs it.
+import Glibc
+public import Jail
+import LaunchConfiguration
+import LinuxSystem
+import VMM
+import Wire
+
+public enum Launch {
+    /// Does what the words of LaunchArguments ask for; returns the process's exit status. Errors are printed here. `prepared` is called when the process is in the jail and
+    /// the machine is built, before the guest runs: a test of the jail begins its attack there.
+    public static func run(_ words: [String], prepared: (FilterSet) throws -> Void = { _ in }) -> Int32 {
+        guard let arguments = LaunchArguments(words), let identity = Identity(rawValue: arguments.identity) else {
+            printError("swiftlet: swiftlet-vmm is started by 'swiftlet run', not by hand; 'swiftlet doctor' starts it as swiftlet-vmm --probe")
+            return Jail.failure
+        }
+        do {
+            return try run(arguments, as: identity, prepared)
+        } catch let error as WireError {
+            printError("swiftlet: the launch configuration is unreadable (\(error)): swiftlet and swiftlet-vmm are of different versions")
+        } catch {
+            printError("swiftlet: \(error)")
+        }
+        return Jail.failure
+    }
+
+    private static func run(_ arguments: LaunchArguments, as identity: Identity, _ prepared: (FilterSet) throws -> Void) throws -> Int32 {
+        let started = monotonicNanoseconds()
+        // The kernel waits while it makes a machine; meanwhile the jail closes.
+        let opening = try MachineOpening(kvm: arguments.kvm)
+        try Jail.enter(as: identity, lifeline: arguments.lifeline)
+        let filters = try FilterSet(reading: arguments.filters)
+        filters.reportViolations()
+        let configuration = try LaunchConfiguration(wireBytes: try readAll(arguments.configuration, limit: LaunchConfiguration.sizeLimit))
+        close(arguments.filters)
+        close(arguments.configuration)
+        let timeline = Timeline(launched: configuration.launched)
+        timeline.mark(.vmmStarted, at: started)
+        let machine = try MicroVM(configuration.machine, in: opening, filters: filters, timeline: timeline, logLevel: configuration.logLevel)
+        try prepared(filters)
+        let outputs = [STDOUT_FILENO, STDERR_FILENO] + (configuration.timeline.map { [$0] } ?? [])
+        let status =
+            switch configuration.task {
+            case .container(let container):
+                try Supervisor(container, machine: machine, filters: filters, timeline: timeline).run(outputs: outputs)
+            case .unpacking(let layers): UnpackingSupervisor(layers, machine: machine).run()
+            }
+        timeline.mark(.exit)
+        if let output = configuration.timeline {
+            try writeAll(output, Array((output == STDERR_FILENO ? timeline.summary : timeline.json).utf8))
+        }
+        return status
+    }
+}
