@@ -40,18 +40,36 @@ extension VirtualMachines {
             return Injection(call: call, errno: Int32(words[1]) ?? 0, total: Int(words[3]) ?? 0, outcome: outcome)
         }
 
-        /// Without these there is no jail.
+        /// Without these there is no jail. PR_SET_NO_NEW_PRIVS is none of them: it is asked for twice, by libcap and by us.
         private static let walls: Set<String> = [
             "capset", "chdir", "landlock_restrict_self", "mount", "pivot_root", "seccomp", "setgroups", "setresgid", "setresuid", "umount2",
             "unshare",
-            // PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS
-            "prctl 4", "prctl 24", "prctl 28", "prctl 38",
+            // PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS
+            "prctl 4", "prctl 24", "prctl 28",
         ]
 
-        /// Calls around the jail, where a wall is a call: most of a start's calls after the machine was opened and before its memory is there.
+        /// All calls of a run that can fail, in their order.
+        private func calls() throws -> [String] {
+            let report = try swiftlet.directory.file("report")
+            var injected = swiftlet
+            injected.starter = [Project.directory + "/build/test-hostile/inject", "swiftlet-vmm", "0", "0", report]
+            expectOutput(try injected.run([], ["/bin/echo", "fine"]), "fine\n")
+            let lines = try String(contentsOfFile: report, encoding: .utf8).split(separator: "\n").dropLast()
+            return lines.map { $0.hasPrefix("prctl ") ? String($0) : String($0.prefix { $0 != " " }) }
+        }
+
+        /// Each wall, where there are many of a kind the first and the last. Threads take turns, so another call close by may be hit instead.
         @Test func noGuestStartsWithoutAWall() throws {
-            for number in stride(from: 40, to: 57, by: 1) { check(try inject(number, 0), number) }
-            for number in stride(from: 101, to: 196, by: 12) + [184, 185, 186, 187, 188, 189, 190, 191, 194] { check(try inject(number, 0), number) }
+            let calls = try calls()
+            var hit: Set<String> = []
+            for wall in Self.walls.sorted() {
+                for index in Set([calls.firstIndex(of: wall), calls.lastIndex(of: wall)].compactMap { $0 }) {
+                    let injection = try inject(index + 1, 0)
+                    check(injection, index + 1)
+                    hit.insert(injection.call)
+                }
+            }
+            #expect(hit.intersection(Self.walls).count >= 8, "\(hit)")
         }
 
         @Test func everySystemCallMayFail() throws {
