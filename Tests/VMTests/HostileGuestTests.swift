@@ -46,7 +46,8 @@ private final class Neighbour {
 
     func finish() {
         process.closeInput()
-        #expect(process.finish().ending == .exited(0))
+        let outcome = process.finish()
+        #expect(outcome.ending == .exited(0), "\(outcome)")
     }
 }
 
@@ -111,7 +112,8 @@ extension VirtualMachines {
             #expect(outcome.ending == (signal == SIGTERM ? .exited(128 + SIGTERM) : .signalled(SIGKILL)), "\(outcome)")
             #expect(outcome.error.allSatisfy { $0 >= 0x20 || $0 == 0x0A }, "\(outcome)")
             // After SIGKILL the VMM dies with its parent, a moment later.
-            #expect(settled { Leftovers.now(besides: swiftlet.directory.path) == before }, "something was left behind")
+            let isClean = settled { Leftovers.now(besides: swiftlet.directory.path) == before }
+            #expect(isClean, "left behind: \(Leftovers.now(besides: swiftlet.directory.path)), before: \(before)")
             neighbour.finish()
         }
 
