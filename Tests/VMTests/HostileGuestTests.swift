@@ -111,7 +111,8 @@ extension VirtualMachines {
             let outcome = process.finish(within: 60)
             #expect(outcome.ending == (signal == SIGTERM ? .exited(128 + SIGTERM) : .signalled(SIGKILL)), "\(outcome)")
             #expect(outcome.error.allSatisfy { $0 >= 0x20 || $0 == 0x0A }, "\(outcome)")
-            // After SIGKILL the VMM dies with its parent, a moment later.
+            // After SIGKILL the VMM dies with its parent, a moment later, and the next machine removes the cgroup.
+            expectOutput(try swiftlet.start(["run", Project.busybox, "/bin/echo", "next"], .noInput).finish(), "next\n")
             let isClean = settled { Leftovers.now(besides: swiftlet.directory.path) == before }
             #expect(isClean, "left behind: \(Leftovers.now(besides: swiftlet.directory.path)), before: \(before)")
             neighbour.finish()
