@@ -15,6 +15,8 @@ enum Capabilities {
     /// No capability is left in any set, the bounding and the ambient one included; no program brings one back (no_new_privs, locked secure bits).
     static func drop() throws(SystemError) {
         try systemCall("cap_set_mode") { cap_set_mode(CAP_MODE_NOPRIV) }
+        // libcap sets the mode without looking whether the bounding set obeyed.
+        guard cap_get_mode() == CAP_MODE_NOPRIV else { throw SystemError(call: "cap_get_mode", errno: EPERM) }
         // Part of the mode, but what the filters depend on is asked for by its name.
         try systemCall("prctl PR_SET_NO_NEW_PRIVS") { cjail_forbid_privileges() }
     }

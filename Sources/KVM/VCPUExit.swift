@@ -5,7 +5,7 @@ public enum VCPUExit: Equatable, Sendable {
     /// A port or memory access by the guest; the bytes lie in the vCPU's run structure.
     public struct Access: Equatable, Sendable {
         public let address: UInt64
-        /// 1, 2, 4 or 8 bytes.
+        /// 1 to 8 bytes; an access that crosses a page comes in two parts.
         public let size: Int
         /// Repetitions of a string instruction; 1 for memory.
         public let count: Int

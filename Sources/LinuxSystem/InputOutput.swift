@@ -43,7 +43,14 @@ public func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) throws(SystemError) 
 
 /// Writes a line to standard error in one call, so that lines of several processes don't mix. Failure is ignored: there is nowhere to report it.
 public func printError(_ line: String) {
-    var text = Array(line.utf8)
-    text.append(0x0A)
-    try? writeAll(STDERR_FILENO, text)
+    try? writeAll(STDERR_FILENO, Array(withoutControls(line).utf8) + [0x0A])
+}
+
+/// The text as a terminal may see it: guests and images have their words in messages, and control characters (C0, DEL and C1) would be commands. Lines and tabs stay.
+public func withoutControls(_ text: String) -> String {
+    let isControl = { (scalar: Unicode.Scalar) in scalar.value < 0x20 && scalar != "\n" && scalar != "\t" || (0x7F...0x9F).contains(scalar.value) }
+    guard text.unicodeScalars.contains(where: isControl) else { return text }
+    var clean = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars { clean.append(isControl(scalar) ? "?" : scalar) }
+    return String(clean)
 }

@@ -37,6 +37,9 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
 public func systemCall<Result: SignedInteger>(
     _ call: @autoclosure () -> String, on subject: @autoclosure () -> String = "", _ body: () -> Result
 ) throws(SystemError) -> Result {
+    #if DEBUG
+        if let code = HostFailure.strike() { throw SystemError(call: call(), subject: subject(), errno: code) }
+    #endif
     while true {
         let result = body()
         if result >= 0 { return result }

@@ -32,6 +32,12 @@ public struct FaultReport: Equatable, Sendable, CustomStringConvertible {
             registers = []
             return
         }
+        // SVM leaves nothing of a processor that shut down: KVM has reset it by now, and what it is reset to explains nothing.
+        if kind == .tripleFault, general.rip == 0xFFF0, special.efer == 0 {
+            instruction = []
+            registers = []
+            return
+        }
         registers = [
             Register(name: "rip", value: general.rip), Register(name: "rsp", value: general.rsp),
             Register(name: "rflags", value: general.rflags), Register(name: "rax", value: general.rax),
@@ -61,6 +67,7 @@ public struct FaultReport: Equatable, Sendable, CustomStringConvertible {
             case .unknownExit(let reason): "KVM stopped the guest for a reason that is not known here (\(reason), CPU \(vcpu))"
             }
         var text = what + "; 'swiftlet doctor' tells whether this machine can run microVMs"
+        if registers.isEmpty { text += "\n  the processor kept none of its registers" }
         if !instruction.isEmpty { text += "\n  instruction bytes: " + instruction.map { hex(UInt64($0), width: 2) }.joined(separator: " ") }
         if case .internalError(_, let data) = kind, !data.isEmpty { text += "\n  data: " + data.map { "0x" + hex($0) }.joined(separator: " ") }
         for start in stride(from: 0, to: registers.count, by: 4) {

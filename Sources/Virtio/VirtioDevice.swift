@@ -47,7 +47,7 @@ public enum Progress: Sendable {
 /// An error thrown sets DEVICE_NEEDS_RESET; the device is reset then and not entered again before the driver has reset and activated it anew.
 public protocol VirtioDevice: AnyObject {
     var traits: DeviceTraits { get }
-    /// Device configuration space, §2.5: `size` (1, 2, 4 or 8) bytes at `offset`; zero outside it. Any offset at any time.
+    /// Device configuration space, §2.5: `size` (1 to 8) bytes at `offset`; zero outside it. Any offset at any time.
     func readConfiguration(offset: Int, size: Int) -> UInt64
     func writeConfiguration(offset: Int, size: Int, value: UInt64)
     /// The driver has set DRIVER_OK.

@@ -1,6 +1,6 @@
-// libFuzzer's entry for the archive parser:
-//   swiftc -parse-as-library -O -sanitize=fuzzer,address Sources/Archive/*.swift Tests/Fuzz/ArchiveFuzz.swift -o archive-fuzz
+// libFuzzer's entry for the archive parser.
 // The first byte chooses how the rest is cut into pieces. What must hold: no trap, no endless loop, and by headers alone the same members as by streaming.
+@testable import Archive
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzArchive(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {

@@ -1,5 +1,7 @@
 // libFuzzer's entry for what `swiftlet-vmm` is told: its configuration, and the maps of disks. What must hold: no trap, nothing reserved on a count's word alone, and what
 // was understood is the same after it has been written and read again; runs of a map that was taken lie apart, on the disk and in its files.
+@testable import LaunchConfiguration
+import Wire
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzConfiguration(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
@@ -8,6 +10,7 @@ public func fuzzConfiguration(_ start: UnsafePointer<UInt8>, _ count: Int) -> In
         precondition((try? LaunchConfiguration(wireBytes: configuration.wireBytes)) == configuration, "another configuration is read back")
     }
     if let disk = try? Disk(wireBytes: bytes) { precondition(disk.wireBytes == bytes, "another disk is written") }
+    checkDiskMap(bytes)
     // The first bytes are the sizes that a map is held against.
     guard count >= 4 else { return 0 }
     let blocks = UInt32(bytes[0]) << (bytes[1] % 25)

@@ -1,4 +1,5 @@
 // libFuzzer's entry for JSON documents of images. What must hold: no trap, no endless loop, and what was understood is the same after it has been written and read again.
+@testable import OCI
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzDocument(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {

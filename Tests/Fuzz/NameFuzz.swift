@@ -1,4 +1,5 @@
 // libFuzzer's entry for names of images. What must hold: no trap, and a name that is taken is safe text, within its limits, and means the same however it is spelled.
+@testable import OCI
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzName(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {

@@ -1,6 +1,7 @@
 // The block device.
 import AddressSpace
 import CLinux
+import DeviceTesting
 import Glibc
 import LinuxSystem
 import Testing

@@ -1,5 +1,6 @@
 // Several vCPUs at once: registers and RAM change while the event loop serves the device.
 import AddressSpace
+import DeviceTesting
 import Glibc
 import LinuxSystem
 import Synchronization
@@ -52,10 +53,9 @@ private final class Disturber: Sendable {
     }
 }
 
-@Test(arguments: ["block", "vsock"]) func virtualProcessorsMayRace(device: String) throws {
-    let file = try ScratchFile(size: 1 << 20)
-    let backend = try BlockBackend.concatenation(of: [(file.raw, 0, 1 << 20)], name: "raced", access: .inPlace)
-    let driver = device == "block" ? try MockDriver(try Block(backend, serial: "")) : try MockDriver(try Vsock(host: VsockHost()))
+@Test(arguments: VictimKind.allCases) func virtualProcessorsMayRace(kind: VictimKind) throws {
+    let victim = try Victim(kind)
+    let driver = victim.driver
     let disturbers = try FuzzBudget.seeds.map { try Disturber(driver, seed: $0) }
     let clock = ContinuousClock()
     let end = clock.now + FuzzBudget.duration
@@ -72,8 +72,7 @@ private final class Disturber: Sendable {
     }
     for disturber in disturbers { disturber.stop() }
     #expect(rounds > 0)
-    #expect(try driver.start() == Status.live)
-    #expect(try driver.settle())
+    driver.reset()
+    #expect(try victim.works())
     #expect(driver.transport.failure == nil)
-    withExtendedLifetime(file) {}
 }

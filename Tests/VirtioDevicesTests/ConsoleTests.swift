@@ -1,5 +1,6 @@
 // The console.
 import AddressSpace
+import DeviceTesting
 import LinuxSystem
 import Synchronization
 import Testing

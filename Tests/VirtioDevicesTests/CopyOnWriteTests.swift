@@ -1,4 +1,5 @@
 // Disks whose changes are kept apart: what the driver reads is what it wrote, what was shared stays as it was, and every sealed stage can be shown again.
+import DeviceTesting
 import Glibc
 import Testing
 import Virtio

@@ -1,5 +1,6 @@
 // Packets, credit, buffers and host sockets in any order, from a seed: the device comes to rest every time, keeps its limits, and works after a reset.
 import AddressSpace
+import DeviceTesting
 import Glibc
 import LinuxSystem
 import Testing

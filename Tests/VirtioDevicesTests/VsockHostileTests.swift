@@ -1,5 +1,6 @@
 // A guest's socket driver that breaks the rules.
 import AddressSpace
+import DeviceTesting
 import LinuxSystem
 import Testing
 import Virtio

@@ -1,5 +1,6 @@
 // Connections of programs by names in the file system: PATH_PORT, and "CONNECT PORT\n" on PATH.
 import AddressSpace
+import DeviceTesting
 import Glibc
 import LinuxSystem
 import Testing

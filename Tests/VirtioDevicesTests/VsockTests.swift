@@ -1,5 +1,6 @@
 // The socket device in ordinary use.
 import AddressSpace
+import DeviceTesting
 import Glibc
 import LinuxSystem
 import Testing

@@ -240,6 +240,27 @@ private let ringPlaces: [(String, UInt64, UInt64, UInt64)] = [
     #expect(try echo(driver, [1, 2]) == [2, 1])
 }
 
+/// The device's own writes to the used ring's flags are the driver's available index: with the first it finds a chain, with the next it lost one, and so on for ever.
+@Test(arguments: [0, 2, 4] as [UInt64], [Feature.version1, Feature.version1 | Feature.eventIndex])
+func aUsedRingOverTheAvailableIndexEndsEachTurn(shift: UInt64, features: UInt64) throws {
+    let driver = try MockDriver(EchoDevice())
+    driver.negotiate(features)
+    // Flags or index of the used ring at 0x2004, and the available index there or before.
+    let layout = QueueLayout(
+        size: 16, descriptorTable: GuestAddress(0x1000), availableRing: GuestAddress(0x2000 + shift), usedRing: GuestAddress(0x2004))
+    driver.install(layout, queue: 0)
+    driver.status = Status.live
+    driver.write(MMIO.queueNotify, 0)
+    for _ in 0..<3 {
+        driver.memory.accesses.begin(limit: 100_000)
+        try driver.runOnce()
+        #expect(!driver.memory.accesses.isExceeded)
+    }
+    driver.memory.accesses.begin(limit: .max)
+    try driver.start()
+    #expect(try echo(driver, [1, 2]) == [2, 1])
+}
+
 @Test func buffersMayOverlapTheRings() throws {
     let driver = try MockDriver(EchoDevice())
     try driver.start()

@@ -1,6 +1,7 @@
 // Who answers at which address: port I/O and memory-mapped I/O each have one bus.
 
-/// Registers of a device. `size` is 1, 2, 4 or 8 bytes; `offset` is relative to the range's start and, with `size`, inside it.
+/// Registers of a device. `size` is 1 to 8 bytes, and not only powers of two: KVM splits what crosses a page. `offset` is relative to the range's start and,
+/// with `size`, inside it.
 public protocol BusDevice: AnyObject, Sendable {
     func read(offset: UInt64, size: Int) -> UInt64
     func write(offset: UInt64, size: Int, value: UInt64)

@@ -39,6 +39,10 @@ public final class GuestMemory: @unchecked Sendable {
 
     public let regions: [Region]
     private let mapping: Mapping
+    #if DEBUG
+        /// Counts accesses, for tests that bound the work of a device.
+        public let accesses = AccessCount()
+    #endif
 
     /// Anonymous memory of `size` bytes (a multiple of the page size), charged only when touched.
     public init(size: UInt64) throws(SystemError) {
@@ -57,6 +61,9 @@ public final class GuestMemory: @unchecked Sendable {
 
     /// The host pointer for `count` bytes at `address`, all in one region.
     private func pointer(_ address: GuestAddress, _ count: UInt64) throws(GuestMemoryError) -> UnsafeMutableRawPointer {
+        #if DEBUG
+            guard accesses.count() else { throw .outOfRange(address, count: count) }
+        #endif
         for region in regions where address >= region.start {
             let offset = address.value - region.start.value
             if offset <= region.count, count <= region.count - offset {

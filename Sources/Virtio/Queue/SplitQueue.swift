@@ -164,7 +164,14 @@ public final class SplitQueue {
         atMost limit: Int = 256, _ body: (borrowing DescriptorChain) throws(VirtioError) -> ChainOutcome
     ) throws(VirtioError) -> Progress {
         var served = 0
+        var rounds = 0
         repeat {
+            // Where the used ring lies over the available index, what is written below looks like news, for ever.
+            guard rounds < limit else {
+                try signalUsed()
+                return .more
+            }
+            rounds += 1
             try suppressNotifications()
             while let chain = try next() {
                 switch try body(chain) {

@@ -66,8 +66,13 @@ public final class MockDriver {
     /// Below it lies nothing that the driver allocates, so that a test can have addresses of its own.
     public static let firstFree: UInt64 = 0x10000
 
-    public init(_ device: sending any VirtioDevice, memory size: UInt64 = 8 << 20) throws {
-        memory = try GuestMemory(size: size)
+    public convenience init(_ device: sending any VirtioDevice, memory size: UInt64 = 8 << 20) throws {
+        try self.init(device, in: try GuestMemory(size: size))
+    }
+
+    /// A driver beside others of the same machine.
+    public init(_ device: sending any VirtioDevice, in memory: GuestMemory) throws {
+        self.memory = memory
         let interrupts = InterruptCounter()
         self.interrupts = interrupts
         let transport = try MMIOTransport(device: device, memory: memory) { interrupts.raise() }
@@ -175,15 +180,25 @@ public final class MockDriver {
 
     // MARK: Event loop
 
-    /// Waits up to `timeout` milliseconds for the device to have work and lets it do it, once; false if there was none.
+    /// Waits up to `timeout` milliseconds for the device to have work and lets it do it, once; false if there was none. Each call into the device goes through
+    /// `around`.
     @discardableResult
-    public func runOnce(timeout: Int32 = 0) throws -> Bool {
+    public func runOnce(timeout: Int32 = 0, around: (() -> Void) throws -> Void = { $0() }) throws -> Bool {
         var tokens: [UInt64] = []
         try epoll.wait(timeout: timeout) { tokens.append($0.token) }
         for token in tokens {
-            if token == .max { transport.hostReady() } else { transport.notify(queue: Int(token)) }
+            try around { if token == .max { transport.hostReady() } else { transport.notify(queue: Int(token)) } }
         }
         return !tokens.isEmpty
+    }
+
+    /// Lets the device work until `condition` holds or it has had nothing to do for a second.
+    public func run(until condition: () throws -> Bool) throws {
+        for _ in 0..<10_000 {
+            if try condition() { return }
+            if try !runOnce(timeout: 1000) { return }
+        }
+        throw MockDriverError.restless(rounds: 10_000)
     }
 
     /// Lets the device work until it has nothing to do, which is true; throws if it didn't come to rest within `limit` rounds.

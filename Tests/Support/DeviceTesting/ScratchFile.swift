@@ -1,24 +1,24 @@
 // Files and sockets that die with the test.
 import CLinux
 import Glibc
-import LinuxSystem
+public import LinuxSystem
 
 /// A file in memory.
-final class ScratchFile: Sendable {
-    let descriptor: OwnedDescriptor
+public final class ScratchFile: Sendable {
+    public let descriptor: OwnedDescriptor
 
-    init(_ bytes: [UInt8] = [], size: Int? = nil) throws {
+    public init(_ bytes: [UInt8] = [], size: Int? = nil) throws {
         descriptor = try OwnedDescriptor.memory(named: "scratch")
         try writeAll(descriptor.raw, bytes)
         if let size { ftruncate(descriptor.raw, size) }
     }
 
     /// A file that the test opened.
-    init(owning descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    public init(owning descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
 
-    var raw: Int32 { descriptor.raw }
+    public var raw: Int32 { descriptor.raw }
 
-    var bytes: [UInt8] {
+    public var bytes: [UInt8] {
         get throws {
             lseek(raw, 0, SEEK_SET)
             return try readAll(raw, limit: 64 << 20)
@@ -27,15 +27,15 @@ final class ScratchFile: Sendable {
 }
 
 /// One end of a connected pair of stream sockets, the test's.
-final class SocketEnd: Sendable {
-    let descriptor: OwnedDescriptor
+public final class SocketEnd: Sendable {
+    public let descriptor: OwnedDescriptor
 
-    init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    public init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
 
-    var raw: Int32 { descriptor.raw }
+    public var raw: Int32 { descriptor.raw }
 
     /// What can be read now; nil at the end of the stream.
-    func readNow(limit: Int = 1 << 20) -> [UInt8]? {
+    public func readNow(limit: Int = 1 << 20) -> [UInt8]? {
         var result: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65536)
         while result.count < limit {
@@ -54,7 +54,7 @@ final class SocketEnd: Sendable {
 
     /// Writes what fits now; how many bytes, or the negative errno.
     @discardableResult
-    func writeNow(_ bytes: [UInt8]) -> Int {
+    public func writeNow(_ bytes: [UInt8]) -> Int {
         // SAFETY: the kernel reads the array's bytes during the call.
         let count = unsafe bytes.withUnsafeBytes { unsafe send(raw, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)) }
         return count < 0 ? -Int(clinux_errno()) : count
@@ -62,7 +62,7 @@ final class SocketEnd: Sendable {
 }
 
 /// A pair of sockets: the device's end, and the test's.
-func socketPair() throws -> (device: SocketEnd, test: SocketEnd) {
+public func socketPair() throws -> (device: SocketEnd, test: SocketEnd) {
     let pair = try OwnedDescriptor.socketPair(nonBlocking: true)
     return (SocketEnd(pair.first), SocketEnd(pair.second))
 }

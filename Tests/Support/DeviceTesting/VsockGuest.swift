@@ -1,37 +1,37 @@
 // A guest's socket driver for tests: keeps receive buffers posted and speaks virtio 1.2 §5.10.6 by hand.
-import AddressSpace
+public import AddressSpace
 import Glibc
 import LinuxSystem
 import Virtio
-import VirtioDevices
-import VirtioTesting
+public import VirtioDevices
+public import VirtioTesting
 
-enum Operation {
-    static let request: UInt16 = 1
-    static let response: UInt16 = 2
-    static let reset: UInt16 = 3
-    static let shutdown: UInt16 = 4
-    static let data: UInt16 = 5
-    static let creditUpdate: UInt16 = 6
-    static let creditRequest: UInt16 = 7
+public enum Operation {
+    public static let request: UInt16 = 1
+    public static let response: UInt16 = 2
+    public static let reset: UInt16 = 3
+    public static let shutdown: UInt16 = 4
+    public static let data: UInt16 = 5
+    public static let creditUpdate: UInt16 = 6
+    public static let creditRequest: UInt16 = 7
 }
 
-struct Packet: BitwiseCopyable, Equatable {
-    var sourceCID: UInt64 = 3
-    var destinationCID: UInt64 = 2
-    var sourcePort: UInt32 = 0
-    var destinationPort: UInt32 = 0
-    var length: UInt32 = 0
-    var type: UInt16 = 1
-    var operation: UInt16 = 0
-    var flags: UInt32 = 0
-    var bufferAllocation: UInt32 = 0
-    var forwardedCount: UInt32 = 0
+public struct Packet: BitwiseCopyable, Equatable, Sendable {
+    public var sourceCID: UInt64 = 3
+    public var destinationCID: UInt64 = 2
+    public var sourcePort: UInt32 = 0
+    public var destinationPort: UInt32 = 0
+    public var length: UInt32 = 0
+    public var type: UInt16 = 1
+    public var operation: UInt16 = 0
+    public var flags: UInt32 = 0
+    public var bufferAllocation: UInt32 = 0
+    public var forwardedCount: UInt32 = 0
 
-    static let size = 44
+    public static let size = 44
 
     /// From the guest's `guest` to the host's `host`.
-    init(_ operation: UInt16, host: UInt32, guest: UInt32 = 5000, flags: UInt32 = 0) {
+    public init(_ operation: UInt16, host: UInt32, guest: UInt32 = 5000, flags: UInt32 = 0) {
         self.operation = operation
         self.flags = flags
         sourcePort = guest
@@ -39,24 +39,24 @@ struct Packet: BitwiseCopyable, Equatable {
     }
 }
 
-struct Received {
-    let header: Packet
-    let payload: [UInt8]
+public struct Received: Sendable {
+    public let header: Packet
+    public let payload: [UInt8]
 }
 
-final class VsockGuest {
-    let driver: MockDriver
-    let host: VsockHost
+public final class VsockGuest {
+    public let driver: MockDriver
+    public let host: VsockHost
     /// What the guest announces in every packet.
-    var bufferAllocation: UInt32 = 256 << 10
-    var forwarded: [UInt32: UInt32] = [:]
+    public var bufferAllocation: UInt32 = 256 << 10
+    public var forwarded: [UInt32: UInt32] = [:]
     /// Whether received payload counts as consumed at once.
-    var consumes = true
+    public var consumes = true
     private var buffers: [UInt16: GuestAddress] = [:]
     private let bufferSize: Int
     private var packetArea = GuestAddress(0)
 
-    init(buffers: Int = 64, bufferSize: Int = 4096) throws {
+    public init(buffers: Int = 64, bufferSize: Int = 4096) throws {
         let host = try VsockHost()
         self.host = host
         self.bufferSize = bufferSize
@@ -64,17 +64,17 @@ final class VsockGuest {
         try start(buffers: buffers)
     }
 
-    func start(buffers count: Int = 64) throws {
+    public func start(buffers count: Int = 64) throws {
         try driver.start()
         buffers = [:]
         packetArea = driver.allocate(128 << 10)
         try post(count)
     }
 
-    var metrics: VsockMetrics { driver.transport.withDevice { ($0 as? Vsock)?.metrics } ?? VsockMetrics() }
+    public var metrics: VsockMetrics { driver.transport.withDevice { ($0 as? Vsock)?.metrics } ?? VsockMetrics() }
 
     /// Makes so many more receive buffers available.
-    func post(_ count: Int) throws {
+    public func post(_ count: Int) throws {
         for _ in 0..<count { try post(driver.allocate(UInt64(bufferSize))) }
         try driver.queues[0].publish()
     }
@@ -84,14 +84,14 @@ final class VsockGuest {
     }
 
     /// Sends one packet and lets the device work.
-    func send(_ packet: Packet, _ payload: [UInt8] = [], length: UInt32? = nil) throws {
+    public func send(_ packet: Packet, _ payload: [UInt8] = [], length: UInt32? = nil) throws {
         try offer(packet, payload, length: length)
         try driver.settle()
         _ = try driver.queues[1].takeUsed()
     }
 
     /// Sends one packet without waiting.
-    func offer(_ packet: Packet, _ payload: [UInt8] = [], length: UInt32? = nil, at area: GuestAddress? = nil) throws {
+    public func offer(_ packet: Packet, _ payload: [UInt8] = [], length: UInt32? = nil, at area: GuestAddress? = nil) throws {
         var packet = packet
         packet.length = length ?? UInt32(payload.count)
         packet.bufferAllocation = bufferAllocation
@@ -109,13 +109,13 @@ final class VsockGuest {
     }
 
     /// The packets that have come; their buffers are posted again unless `keep`.
-    func receive(keep: Bool = false) throws -> [Received] {
+    public func receive(keep: Bool = false) throws -> [Received] {
         try driver.settle()
         return try collect(keep: keep)
     }
 
     /// The same without letting the device work first.
-    func collect(keep: Bool = false) throws -> [Received] {
+    public func collect(keep: Bool = false) throws -> [Received] {
         var packets: [Received] = []
         var free: [GuestAddress] = []
         for used in try driver.queues[0].takeUsed() {
@@ -133,7 +133,7 @@ final class VsockGuest {
     }
 
     /// Opens a connection to an exposed socket; the test's end of it.
-    func connect(host port: UInt32, guest: UInt32 = 5000) throws -> SocketEnd {
+    public func connect(host port: UInt32, guest: UInt32 = 5000) throws -> SocketEnd {
         let (device, test) = try socketPair()
         host.expose(port: port, socket: try device.descriptor.duplicate())
         try send(Packet(Operation.request, host: port, guest: guest))
@@ -142,14 +142,14 @@ final class VsockGuest {
 }
 
 extension [Received] {
-    var operations: [UInt16] { map(\.header.operation) }
-    var payload: [UInt8] { flatMap(\.payload) }
+    public var operations: [UInt16] { map(\.header.operation) }
+    public var payload: [UInt8] { flatMap(\.payload) }
 }
 
 /// Like `==`, but a failed expectation doesn't print the bytes, and a debug build doesn't take seconds.
-func same(_ left: [UInt8], _ right: [UInt8]) -> Bool { same(left, right[...]) }
+public func same(_ left: [UInt8], _ right: [UInt8]) -> Bool { same(left, right[...]) }
 
-func same(_ left: [UInt8], _ right: ArraySlice<UInt8>) -> Bool {
+public func same(_ left: [UInt8], _ right: ArraySlice<UInt8>) -> Bool {
     guard left.count == right.count else { return false }
     // SAFETY: both buffers have `count` bytes during the call.
     return unsafe left.withUnsafeBytes { a in
