@@ -32,6 +32,8 @@ filters:
 	@mkdir -p build/share/swiftlet
 	@swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic --product swiftlet-filters
 	@.build/dynamic/release/swiftlet-filters build/share/swiftlet/filters
+	@swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic --product seccomp-profiles
+	@.build/dynamic/release/seccomp-profiles build/share/swiftlet/seccomp.profiles
 
 kernel:
 	@echo '== guest kernel'

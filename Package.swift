@@ -52,18 +52,25 @@ let package = Package(
         module("OCI"),
         .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
         module("Images", ["Archive", "CCrypto", "CLinux", "LinuxSystem", "OCI"]),
+        module("Progress", ["CLinux", "LinuxSystem", "OCI"]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+        // How a container inside the guest is confined, as programs that the agent only installs.
+        module("Confinement", ["CSeccomp", "LinuxSystem", "OCI"]),
         .target(name: "CCurl"),
-        module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI"]),
+        module("Registry", ["CCurl", "CLinux", "Images", "LinuxSystem", "OCI", "Progress"]),
         module(
             "ContainerRuntime",
-            ["AgentProtocol", "CJail", "CLinux", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            [
+                "AgentProtocol", "CJail", "CLinux", "Confinement", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire",
+            ]),
 
         .executableTarget(
             name: "swiftlet", dependencies: ["CLinux", "ContainerRuntime", "LinuxSystem", "Wire"],
             swiftSettings: strict),
         .executableTarget(
-            name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Registry"], swiftSettings: strict),
+            name: "swiftlet-registry", dependencies: ["CLinux", "Images", "LinuxSystem", "OCI", "Progress", "Registry"], swiftSettings: strict),
+        // Part of the build: what share/swiftlet/seccomp.profiles holds.
+        .executableTarget(name: "seccomp-profiles", dependencies: ["Confinement", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(name: "swiftlet-vmm", dependencies: ["Supervisor", "VMM"], swiftSettings: strict),
 
         // Writes the seccomp filters when Swiftlet is built.
@@ -81,7 +88,7 @@ let package = Package(
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "DeviceTesting", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
-        tests("VMMTests", ["VMM"]),
+        tests("VMMTests", ["AddressSpace", "Jail", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting", "VMM"]),
         .target(name: "ImageFixtures", dependencies: ["CCrypto"], path: "Tests/ImageFixtures"),
         tests("OCITests", ["OCI"]),
         .executableTarget(
@@ -91,15 +98,20 @@ let package = Package(
         .target(name: "CTestProcess", path: "Tests/CTestProcess"),
         .target(name: "CAttacks", path: "Tests/Support/CAttacks"),
         .executableTarget(
-            name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM", swiftSettings: strict),
+            name: "captured-vmm", dependencies: ["CAttacks", "Jail", "LinuxSystem", "Supervisor"], path: "Tests/Support/CapturedVMM",
+            swiftSettings: strict),
         tests("VMTests", ["CTestProcess", "captured-vmm"]),
+        tests("ProgressTests", ["Progress"]),
         tests("RegistryTests", ["OCI", "Registry"]),
         // Runs `swiftlet pull` against servers on loopback: scripts/test.
         .testTarget(
             name: "RegistryServerTests", dependencies: ["swiftlet", "swiftlet-registry"], exclude: ["hostile-registry.py"], swiftSettings: strict),
+        tests("ConfinementTests", ["Confinement", "OCI"]),
         tests(
             "ContainerRuntimeTests",
-            ["AgentProtocol", "ContainerRuntime", "ImageFixtures", "Images", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire"]),
+            [
+                "AgentProtocol", "Confinement", "ContainerRuntime", "ImageFixtures", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire",
+            ]),
         .testTarget(
             name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"],
             exclude: ["stand-in-registry", "stand-in-vmm"],

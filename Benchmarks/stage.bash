@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 
 benchmarks=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+# shellcheck source=Benchmarks/fio.bash
+source "$benchmarks/fio.bash"
 
 # prepare_stage DIRECTORY
 prepare_stage() {
@@ -10,9 +12,12 @@ prepare_stage() {
     rm -rf "$tree"
     mkdir -p "$tree"/{bin,etc,proc,sys,dev,run,root,tmp} "$tree"/bench/{bin,raw,share/swiftlet}
     local program
-    for program in qemu-system-x86_64 crun runc strace umoci; do
+    for program in qemu-system-x86_64 crun runc strace umoci skopeo docker-registry podman conmon; do
         copy_program "$tree" "$program"
     done
+    # What podman reads.
+    cp -rL --parents /etc/containers /usr/share/containers "$tree/"
+    mkdir -p "$tree"/var/{lib,tmp}
     # Firmware and option ROMs of its microvm machine.
     mkdir -p "$tree/usr/share/qemu"
     cp -L /usr/share/qemu/{qboot.rom,bios-microvm.bin,pvh.bin,linuxboot_dma.bin} "$tree/usr/share/qemu/"
@@ -20,7 +25,8 @@ prepare_stage() {
     cp /bin/busybox "$tree/bin/busybox"
     ln -s busybox "$tree/bin/sh"
 
-    cp build/bin/swiftlet build/bin/swiftlet-vmm "$tree/bench/bin/"
+    cp build/bin/swiftlet build/bin/swiftlet-vmm build/bin/swiftlet-registry "$tree/bench/bin/"
+    copy_libraries "$tree" build/bin/swiftlet-registry
     cp build/share/swiftlet/* "$tree/bench/share/swiftlet/"
     cp .build/benchmarks/release/Stopwatch "$tree/bench/bin/stopwatch"
     make_root "$tree/bench/root"
@@ -31,17 +37,25 @@ prepare_stage() {
     collect_images "$tree/bench/images" "$tree/bench/image"
     make_bundle "$tree/bench/root" "$tree/bench/bundle"
     make_initrd "$tree/bench/qemu.initrd"
-    cp "$benchmarks/session" "$benchmarks/images.sh" "$benchmarks/enter" "$tree/bench/"
+    stage_fio "$tree"
+    fill_registry "$tree/bench/registry" "$tree/bench/images"
+    cp -r "$benchmarks/session" "$benchmarks/sections" "$benchmarks/enter" "$tree/bench/"
 }
 
 # copy_program TREE NAME: with all that it loads, at the same paths.
 copy_program() {
-    local tree=$1 path file
+    local path
     path=$(command -v "$2" || PATH=/usr/sbin:/sbin command -v "$2") || fail "there is no $2"
-    install -D "$path" "$tree$path"
+    install -D "$path" "$1$path"
+    copy_libraries "$1" "$path"
+}
+
+# copy_libraries TREE PROGRAM
+copy_libraries() {
+    local file
     while IFS= read -r file; do
-        [[ -e $tree$file ]] || { mkdir -p "$tree${file%/*}" && cp -L "$file" "$tree$file"; }
-    done < <(ldd "$path" 2>/dev/null | grep -o '/[^ ]*')
+        [[ -e $1$file ]] || { mkdir -p "$1${file%/*}" && cp -L "$file" "$1$file"; }
+    done < <(ldd "$2" 2>/dev/null | sed -n 's/^.*[[:space:]]\(\/[^ ]*\) (.*/\1/p')
 }
 
 # The container's files: busybox and the names by which it is called here.
@@ -76,6 +90,29 @@ collect_images() {
     for name in busybox debian nginx java; do
         skopeo copy -q --insecure-policy "oci:$1:$name" "oci:$1:docker.io/library/$name:latest"
     done
+}
+
+# fill_registry DIRECTORY LAYOUT: what a docker-registry serves from there: the images that are pulled.
+fill_registry() {
+    local log=$1.log registry port='' name
+    printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: 127.0.0.1:0}\n' "$1" >"$1.yml"
+    : >"$log"
+    docker-registry serve "$1.yml" >"$log" 2>&1 &
+    registry=$!
+    for _ in {1..100}; do
+        port=$(grep -oE 'listening on 127\.0\.0\.1:[0-9]+' "$log" | grep -oE '[0-9]+$') && break
+        sleep 0.1
+    done
+    for name in busybox debian; do
+        if [[ -z $port ]] || ! skopeo copy -q --insecure-policy --dest-tls-verify=false "oci:$2:$name" "docker://127.0.0.1:$port/bench/$name"; then
+            kill "$registry" || true
+            tail -n 5 "$log" >&2
+            fail "docker-registry did not take the images"
+        fi
+    done
+    kill "$registry"
+    wait "$registry" || true
+    rm -f "$log" "$1.yml"
 }
 
 # write_layout DIRECTORY LAYER SUFFIX DIFFID

@@ -96,6 +96,15 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public var files: [InjectedFile]
     public var maskedPaths: [Text]
     public var readOnlyPaths: [Text]
+    /// What the container's processes may make and open: an eBPF program of the type BPF_PROG_TYPE_CGROUP_DEVICE, at most `deviceProgramLimit` bytes; empty: anything.
+    public var deviceProgram: [UInt8]
+    /// All processes and threads of the container (pids.max); 0: no limit.
+    public var processLimit: UInt32
+    /// All of the machine's devices, and /sys and /sys/fs/cgroup for writing.
+    public var isPrivileged: Bool
+
+    /// 4096 instructions.
+    public static let deviceProgramLimit = 32768
 
     public init(
         container: UInt32, hostname: Text, image: UInt8?, storage: RootStorage, readOnlyRoot: Bool = false
@@ -109,6 +118,9 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         files = []
         maskedPaths = []
         readOnlyPaths = []
+        deviceProgram = []
+        processLimit = 0
+        isPrivileged = false
     }
 
     public func encode(into encoder: inout WireEncoder) {
@@ -122,6 +134,9 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         encoder.list(files)
         encoder.list(maskedPaths)
         encoder.list(readOnlyPaths)
+        encoder.byteString(deviceProgram)
+        encoder.integer(processLimit)
+        encoder.boolean(isPrivileged)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -136,5 +151,8 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         files = try decoder.list(atMost: 64)
         maskedPaths = try decoder.list(atMost: 256)
         readOnlyPaths = try decoder.list(atMost: 256)
+        deviceProgram = try decoder.byteString(atMost: ContainerSpec.deviceProgramLimit)
+        processLimit = try decoder.integer()
+        isPrivileged = try decoder.boolean()
     }
 }

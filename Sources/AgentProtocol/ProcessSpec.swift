@@ -90,9 +90,12 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
     /// `USER[:GROUP]`, names or numbers, resolved in the container's /etc/passwd and /etc/group; empty means root.
     public var user: Text
     public var limits: [ResourceLimit]
-    /// Bit n set: capability n is kept (bounding, effective, permitted; capabilities(7)).
+    /// Bit n set: capability n is kept. In the bounding set for everyone, in the effective and permitted ones for root alone; nothing is inheritable or ambient
+    /// (capabilities(7)).
     public var capabilities: UInt64
     public var noNewPrivileges: Bool
+    /// The seccomp filter: instructions of classic BPF (struct sock_filter), at most `filterLimit` bytes; empty: none. Installed last, right before execve(2).
+    public var filter: [UInt8]
     public var streams: ProcessStreams
 
     public init(
@@ -108,7 +111,11 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         limits = []
         capabilities = ProcessSpec.defaultCapabilities
         noNewPrivileges = false
+        filter = []
     }
+
+    /// BPF_MAXINSNS instructions.
+    public static let filterLimit = 32768
 
     /// Docker's default set: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP.
     public static let defaultCapabilities: UInt64 =
@@ -124,6 +131,7 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         encoder.list(limits)
         encoder.integer(capabilities)
         encoder.boolean(noNewPrivileges)
+        encoder.byteString(filter)
         streams.encode(into: &encoder)
     }
 
@@ -137,6 +145,7 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         limits = try decoder.list(atMost: 16)
         capabilities = try decoder.integer()
         noNewPrivileges = try decoder.boolean()
+        filter = try decoder.byteString(atMost: ProcessSpec.filterLimit)
         streams = try ProcessStreams(from: &decoder)
     }
 }

@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,8 +15,11 @@
 
 // MARK: Namespaces
 
-const uint64_t cjail_new_namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP;
+const uint64_t cjail_new_namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 const uint64_t cjail_new_user_namespace = CLONE_NEWUSER;
+const uint64_t cjail_new_network_namespace = CLONE_NEWNET;
+
+int cjail_leave_network(void) { return unshare(CLONE_NEWNET); }
 
 pid_t cjail_fork(uint64_t flags, int cgroup, int *pidfd) {
     struct clone_args arguments = {

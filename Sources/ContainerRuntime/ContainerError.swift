@@ -1,4 +1,5 @@
 // Why a container could not be started. Each text is a sentence without its full stop: what failed, on which value, what to do.
+public import Confinement
 public import Images
 public import Jail
 public import LinuxSystem
@@ -8,6 +9,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     /// The command line is wrong: the sentence is followed by a hint to `--help` of `command`.
     case usage(String, command: String)
     case image(name: String, ImageError)
+    /// Of an image that has to be unpacked.
+    case layer(ImageError)
     case store(StoreError)
     case noSuchImage(String)
     case imageName(OCIError)
@@ -40,6 +43,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case corruptedLayer(name: String, found: Digest, expected: Digest)
     case damagedDiskMap
     case diskVanished
+    case confinement(ConfinementError)
     case kvm(KVMDeviceError)
     case jail(JailError)
     /// A process that this one started has said on standard error what went wrong.
@@ -49,6 +53,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .usage(let sentence, _): sentence
         case .image(let name, let error): "image \"\(name)\": \(error)"
+        case .layer(let error): "the image can't be unpacked: \(error)"
         case .store(let error): error.description
         case .noSuchImage(let name): "No such image: \(name)"
         case .imageName(let error): error.description
@@ -81,6 +86,7 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
             "\(name) is corrupted: the digest of its blob is \(found), not \(expected): fetch or build the image again"
         case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"
         case .diskVanished: "the unpacked image was removed before it could be used: try again"
+        case .confinement(let error): error.description
         case .kvm(let error): "\(error)"
         case .jail(let error): "\(error)"
         case .reported: "an error was reported before"

@@ -104,6 +104,9 @@ struct ArchiveIndex: ImageFiles {
         return String(decoding: Array(components.joined(separator: [0x2F])), as: UTF8.self)
     }
 
+    /// All layers are in the one open file.
+    func layer(_ descriptor: Descriptor, what: String) throws(ImageError) -> LayerSource { .found(try blob(descriptor, what: what)) }
+
     func find(_ path: String, what: String) throws(ImageError) -> FileRange? {
         guard let start = Self.normalized(Array(path.utf8), from: []) else { return nil }
         var current = start

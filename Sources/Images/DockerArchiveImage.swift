@@ -11,11 +11,11 @@ struct DockerArchive {
         guard image.layers.count <= ImageReference.layerLimit else { throw .tooManyLayers(image.layers.count) }
 
         let configuration = try files.configuration(of: image).value
-        var layers: [(range: FileRange, compression: Compression, digest: Digest?)] = []
+        var layers: [(source: LayerSource, compression: Compression, digest: Digest?)] = []
         for (number, path) in image.layers.enumerated() {
             let range = try files.require(path, what: "layer \(number + 1) of \(image.layers.count)")
             let compression = Compression(magic: try range.readPrefix(4))
-            layers.append((range, compression, ArchiveIndex.digest(ofLayer: path)))
+            layers.append((.found(range), compression, ArchiveIndex.digest(ofLayer: path)))
         }
         return try Image(configuration: configuration, layers: layers, areVerified: false)
     }

@@ -55,16 +55,28 @@ public struct FileRange: Sendable {
 }
 
 /// Where an image's files are.
-protocol ImageFiles {
+protocol ImageFiles: Sendable {
     /// The host checked every blob's digest when it was put there.
     var areVerified: Bool { get }
 
     /// Nil where there is none. `path` is relative to the image's root; `what` names the file in errors.
     func find(_ path: String, what: String) throws(ImageError) -> FileRange?
+
+    /// Where a layer is, or will be looked for.
+    func layer(_ descriptor: Descriptor, what: String) throws(ImageError) -> LayerSource
 }
 
 extension ImageFiles {
     var areVerified: Bool { false }
+
+    func layer(_ descriptor: Descriptor, what: String) throws(ImageError) -> LayerSource { .file(descriptor, self, what: what) }
+
+    /// A blob whose size is what its descriptor says.
+    func blob(_ descriptor: Descriptor, what: String) throws(ImageError) -> FileRange {
+        let range = try require("blobs/sha256/" + descriptor.digest.hexadecimal, what: what)
+        guard range.length == descriptor.size else { throw .wrongSize(what: what, expected: descriptor.size, found: range.length) }
+        return range
+    }
 
     func require(_ path: String, what: String) throws(ImageError) -> FileRange {
         guard let range = try find(path, what: what) else { throw .missing(what: what, path: path) }

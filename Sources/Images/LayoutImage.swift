@@ -95,26 +95,19 @@ struct LayoutImage<Files: ImageFiles> {
             configuration = try ImageConfiguration(json: configurationJSON, name: "the configuration \(manifest.configuration.digest)")
         } catch { throw .document(error) }
 
-        var layers: [(range: FileRange, compression: Compression, digest: Digest?)] = []
+        var layers: [(source: LayerSource, compression: Compression, digest: Digest?)] = []
         for (number, layer) in manifest.layers.enumerated() {
             let what = "layer \(number + 1) of \(manifest.layers.count)"
             guard case .layer(let compression) = MediaType(layer.mediaType) else {
                 throw .unknownMediaType(what: what, mediaType: layer.mediaType)
             }
-            layers.append((try findBlob(layer, what: what), compression, layer.digest))
+            layers.append((try files.layer(layer, what: what), compression, layer.digest))
         }
         return try Image(configuration: configuration, layers: layers, areVerified: files.areVerified)
     }
 
-    /// A blob whose size is what its descriptor says.
-    private func findBlob(_ descriptor: Descriptor, what: String) throws(ImageError) -> FileRange {
-        let range = try files.require("blobs/sha256/" + descriptor.digest.hexadecimal, what: what)
-        guard range.length == descriptor.size else { throw .wrongSize(what: what, expected: descriptor.size, found: range.length) }
-        return range
-    }
-
     private func readBlob(_ descriptor: Descriptor, what: String) throws(ImageError) -> [UInt8] {
-        let bytes = try findBlob(descriptor, what: what).readDocument(what)
+        let bytes = try files.blob(descriptor, what: what).readDocument(what)
         guard bytes.hasDigest(descriptor.digest) else { throw .wrongDigest(what: what, expected: descriptor.digest) }
         return bytes
     }

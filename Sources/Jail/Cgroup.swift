@@ -11,9 +11,9 @@ public struct CgroupLimits: Equatable, Sendable {
     public var processorTime: UInt64?
     /// Threads.
     public var threads: UInt64?
-    /// 1 to 10,000, beside other cgroups' 100.
-    public var processorWeight: UInt64?
-    /// 1 to 10,000, beside other cgroups' 100.
+    /// 2 to 262,144, beside other cgroups' 1,024.
+    public var processorShares: UInt64?
+    /// 10 to 1,000, beside other cgroups' 500.
     public var diskWeight: UInt64?
 
     public init() {}
@@ -172,22 +172,22 @@ extension CgroupLimits {
             values.append(("memory.swap.max", "\(memory)", false))
         }
         if let processorTime { values.append(("cpu.max", "\(processorTime) 100000", true)) }
-        if let processorWeight { values.append(("cpu.weight", "\(processorWeight)", true)) }
+        // Weights are 1 to 10,000 here; the same lines as runc's from one scale to the other.
+        if let processorShares { values.append(("cpu.weight", "\(1 + (max(2, processorShares) - 2) * 9999 / 262_142)", true)) }
         if let threads { values.append(("pids.max", "\(threads)", true)) }
-        if let diskWeight { values.append(("io.weight", "default \(diskWeight)", true)) }
+        if let diskWeight { values.append(("io.weight", "default \(1 + (max(10, diskWeight) - 10) * 9999 / 990)", true)) }
         return values
     }
 
-    /// Weights of version 1 are other numbers: 2 to 262,144 beside 1,024 for processors, 10 to 1,000 beside 500 for disks.
     func firstValues(of controller: String) -> [(file: String, value: String, isVital: Bool)] {
         switch controller {
         case "memory":
             memory.map { [("memory.limit_in_bytes", "\($0)", true), ("memory.memsw.limit_in_bytes", "\($0 * 2)", false)] } ?? []
         case "cpu":
             (processorTime.map { [("cpu.cfs_period_us", "100000", true), ("cpu.cfs_quota_us", "\($0)", true)] } ?? [])
-                + (processorWeight.map { [("cpu.shares", "\(max(2, $0 * 1024 / 100))", true)] } ?? [])
+                + (processorShares.map { [("cpu.shares", "\($0)", true)] } ?? [])
         case "pids": threads.map { [("pids.max", "\($0)", true)] } ?? []
-        default: diskWeight.map { [("blkio.weight", "\(min(max(10, $0 * 500 / 100), 1000))", true)] } ?? []
+        default: diskWeight.map { [("blkio.weight", "\($0)", true)] } ?? []
         }
     }
 }

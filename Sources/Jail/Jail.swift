@@ -14,7 +14,8 @@ public enum Jail {
 
     /// Everything but what the process holds open is gone afterwards. `lifeline`: the reading end of a pipe that the parent keeps; the process dies with its parent.
     public static func enter(as identity: Identity, lifeline: Int32?) throws(JailError) {
-        let process: UInt32 = identity == .fresh ? try step("find out its process id (is /proc mounted?)") { () throws(SystemError) in try Identity.outerProcess() } : 0
+        let process: UInt32 =
+            identity == .fresh ? try step("find out its process id (is /proc mounted?)") { () throws(SystemError) in try Identity.outerProcess() } : 0
         try step("enter an empty root directory") { () throws(SystemError) in try MountTree.enterEmptyRoot() }
         try step("become a user of its own") { () throws(SystemError) in
             if identity == .fresh { try Capabilities.become(Identity.firstUser + process) }

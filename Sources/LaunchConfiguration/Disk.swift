@@ -87,6 +87,7 @@ public struct Disk: WireCodable, Equatable, Sendable {
     public var serial: Text
     /// For error texts.
     public var name: Text
+    public var limits: DiskLimits?
 
     public init(_ content: DiskContent, access: DiskAccess, serial: Text, name: Text) {
         self.content = content
@@ -111,6 +112,7 @@ public struct Disk: WireCodable, Equatable, Sendable {
         access.encode(into: &encoder)
         serial.encode(into: &encoder)
         name.encode(into: &encoder)
+        encoder.optional(limits)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -118,5 +120,6 @@ public struct Disk: WireCodable, Equatable, Sendable {
         access = try DiskAccess(from: &decoder)
         serial = try Text(from: &decoder)
         name = try Text(from: &decoder)
+        limits = try decoder.optional()
     }
 }

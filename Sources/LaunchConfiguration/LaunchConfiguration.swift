@@ -91,7 +91,7 @@ public enum LogLevel: UInt8, Sendable, CaseIterable {
 /// Everything that one `swiftlet-vmm` needs to know.
 public struct LaunchConfiguration: WireCodable, Equatable, Sendable {
     /// Of this layout; another one is refused.
-    public static let version: UInt32 = 3
+    public static let version: UInt32 = 4
     /// The largest encoded configuration.
     public static let sizeLimit = 32 << 20
 

@@ -11,6 +11,9 @@ public enum Thread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
+    /// Has the calling thread not take the processor from the thread that wakes it up (SCHED_BATCH); where there is an idle processor, nothing changes. Best effort.
+    public static func yieldToWakers() { _ = clinux_schedule_as_batch() }
+
     /// Starts a thread that somebody waits for, on a stack of `stackSize` bytes.
     public static func startJoinable(named name: StaticString, _ run: @escaping @Sendable () -> Void) throws(SystemError) -> JoinableThread {
         JoinableThread(try create(named: name, stackSize: stackSize, isDetached: false, run))

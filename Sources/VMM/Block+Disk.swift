@@ -5,20 +5,20 @@ import VirtioDevices
 import Wire
 
 extension Block {
-    convenience init(_ disk: Disk) throws {
+    convenience init(_ disk: Disk, throttle: Throttle?) throws {
         let name = disk.name.string
         switch (disk.content, disk.access) {
         case (.extents(let extents), .readOnly), (.extents(let extents), .ephemeral):
             let backend = try BlockBackend.concatenation(
                 of: extents.map { (descriptor: $0.descriptor, offset: $0.offset, length: $0.length) }, name: name,
                 access: disk.access == .readOnly ? .readOnly : .ephemeral)
-            try self.init(backend, serial: disk.serial.string)
+            try self.init(backend, serial: disk.serial.string, throttle: throttle)
         case (.mapped, .readOnly):
-            try self.init(try BlockBackend(mapped: disk), serial: disk.serial.string)
+            try self.init(try BlockBackend(mapped: disk), serial: disk.serial.string, throttle: throttle)
         case (.mapped, .copyOnWrite(let changes, let limit)):
             guard let first = changes.first else { throw VirtioDevicesError.damagedMap(name: name) }
             let copy = try CopyOnWrite(content: try BlockBackend(mapped: disk), files: changes, started: try FileStatus(of: first).size, limit: limit)
-            try self.init(copy, serial: disk.serial.string)
+            try self.init(copy, serial: disk.serial.string, throttle: throttle)
         case (.mapped, .ephemeral), (.extents, .copyOnWrite): throw VirtioDevicesError.writableDisk(name: name)
         }
     }

@@ -16,6 +16,15 @@ final class DeviceSet {
         let address: UInt64
         let line: UInt32
         let interrupt: InterruptEvent
+        /// Nil for what is no disk.
+        let disk: DiskSlot?
+    }
+
+    private struct DiskSlot {
+        /// What the host could not do for it.
+        let failure: BlockFailureRecord
+        /// Only this machine knows its contents: what the host doesn't write is lost.
+        let isLosable: Bool
     }
 
     private let host: VsockHost
@@ -26,8 +35,8 @@ final class DeviceSet {
     private var slots: [Slot] = []
     /// All transports, for the vCPUs.
     private(set) var registers = Bus()
-    /// Numbers in `slots` of the disks whose contents only this machine knows: what the host doesn't write is lost.
-    private var losableDisks: Set<Int> = []
+    /// Nil where there is no disk, and before the machine runs.
+    private var worker: BlockWorker?
 
     init(_ configuration: MachineConfiguration, memory: GuestMemory, kernelLog: KernelLog) throws {
         host = try VsockHost()
@@ -37,9 +46,11 @@ final class DeviceSet {
         let count = configuration.disks.count + (hasConsole ? 3 : 2)
         guard count <= Layout.virtioInterrupts.count else { throw MachineError.tooManyDevices(count) }
 
+        var limiters = DiskLimiters()
         for disk in configuration.disks {
-            if disk.access != .readOnly { losableDisks.insert(slots.count) }
-            try attach(try Block(disk), memory)
+            let block = try Block(disk, throttle: try limiters.throttle(for: disk))
+            let slot = DiskSlot(failure: block.failure, isLosable: disk.access != .readOnly)
+            try attach(block, memory, disk: slot)
         }
         try attach(try Vsock(host: host), memory)
         try attach(Entropy(), memory)
@@ -49,14 +60,14 @@ final class DeviceSet {
     }
 
     /// Gives the device the next address and line.
-    private func attach(_ device: sending any VirtioDevice, _ memory: GuestMemory) throws {
+    private func attach(_ device: sending any VirtioDevice, _ memory: GuestMemory, disk: DiskSlot? = nil) throws {
         let index = slots.count
         let address = Layout.virtioBase + UInt64(index) * Layout.virtioSize
         let line = Layout.virtioInterrupts.lowerBound + UInt32(index)
         let interrupt = try InterruptEvent()
         let transport = try MMIOTransport(device: device, memory: memory) { interrupt.event.signal() }
         try registers.attach(transport, start: address, count: MMIOTransport.regionSize)
-        slots.append(Slot(transport: transport, address: address, line: line, interrupt: interrupt))
+        slots.append(Slot(transport: transport, address: address, line: line, interrupt: interrupt, disk: disk))
     }
 
     /// Connects the devices' interrupts and queues to KVM.
@@ -95,8 +106,11 @@ final class DeviceSet {
 
     func expose(port: UInt32, socket: consuming OwnedDescriptor) { host.expose(port: port, socket: socket) }
 
-    /// Serves what the guest left in its queues, gives readers a second to take it, and resets every device, which closes the streams' host ends.
+    /// Serves what the guest left in its queues, gives readers a second to take it, and resets devices, which closes the streams' host ends. Disks are left alone: who waits
+    /// for the end doesn't wait for them.
     func disconnect() {
+        stopDisks()
+        let slots = slots.filter { $0.disk == nil }
         for slot in slots { slot.transport.serveAll() }
         let deadline = monotonicNanoseconds() + 1_000_000_000
         while hasWaitingBytes, monotonicNanoseconds() < deadline {
@@ -106,26 +120,37 @@ final class DeviceSet {
         for slot in slots { slot.transport.reset() }
     }
 
+    /// Has the disks' thread begin nothing more.
+    func stopDisks() { worker?.stop() }
+
     /// Whether sockets haven't taken all that the guest has sent.
     private var hasWaitingBytes: Bool {
-        slots.contains { slot in slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
+        slots.contains { slot in slot.disk == nil && slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
     }
 
-    /// Ends the machine where a disk can't be written: a guest that goes on with lost files only finds out much later, if at all.
-    func watch(on loop: EventLoop, end: EndSignal) throws(SystemError) {
-        for (number, slot) in slots.enumerated() {
+    /// Has `loop` serve all devices but the disks, which get a thread of their own that `start` makes. A disk that can't be written ends the machine: a guest that goes on with lost files only
+    /// finds out much later, if at all.
+    func watch(on loop: EventLoop, end: EndSignal, starting start: (BlockWorker) throws(SystemError) -> Void) throws(SystemError) {
+        var disks: [BlockWorker.Disk] = []
+        for slot in slots {
             let transport = slot.transport
-            let isLosable = losableDisks.contains(number)
+            if let disk = slot.disk {
+                let (failure, isLosable) = (disk.failure, disk.isLosable)
+                disks.append(
+                    BlockWorker.Disk(transport: transport) { if isLosable, failure.first != nil { end.report(.lostDisk) } })
+                continue
+            }
             for (queue, event) in transport.queueEvents.enumerated() {
-                try loop.add(event.raw, .readable) { _ in
-                    transport.notify(queue: queue)
-                    if isLosable, transport.withDevice({ ($0 as? Block)?.hostFailure }) != nil { end.report(.lostDisk) }
-                }
+                try loop.add(event.raw, .readable) { _ in transport.notify(queue: queue) }
             }
             if let descriptor = transport.pollDescriptor {
                 try loop.add(descriptor, .readable) { _ in transport.hostReady() }
             }
         }
+        if disks.isEmpty { return }
+        let worker = try BlockWorker(disks, end: end)
+        try start(worker)
+        self.worker = worker
     }
 
     /// Ends a stage of disk `number` and returns its map; nil where that can't be described or the host failed.
@@ -138,9 +163,9 @@ final class DeviceSet {
 
     /// The first thing that a disk could not do on the host, as an addition to an error's sentence; empty if all went well.
     var hostFailure: String {
+        // Not by entering the devices: one may be waiting for its disk.
         for slot in slots {
-            let failure = slot.transport.withDevice { ($0 as? Block)?.hostFailure }
-            if let failure { return "; on the host: \(failure)" }
+            if let failure = slot.disk?.failure.first { return "; on the host: \(failure)" }
         }
         return ""
     }

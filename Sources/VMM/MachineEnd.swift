@@ -12,6 +12,8 @@ public enum MachineEnd: Equatable, Sendable {
     case unsuitableHost(String)
     /// The host could not read or write a disk that exists for this machine only.
     case lostDisk
+    /// The thread that serves the disks can't go on.
+    case worker(SystemError)
     /// KVM_RUN itself failed.
     case kvm(KVMError)
 }

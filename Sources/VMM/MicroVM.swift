@@ -144,13 +144,13 @@ public final class MicroVM {
 
     // MARK: Running
 
-    /// Closes the jail and starts the vCPUs. All other threads must be there by now, all files open, and signals blocked that the process wants to see as events.
+    /// Starts the disks' thread and the vCPUs', and closes the jail. All other threads must be there by now, all files open, and signals blocked that the process wants to see as events.
     /// `outputs`: where the process writes to besides disks.
     public func start(outputs: [Int32]) throws {
         try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
-        try devices.watch(on: eventLoop, end: end)
-        let (ports, registers) = try buses()
         let gate = try Gate()
+        try devices.watch(on: eventLoop, end: end) { (worker) throws(SystemError) in try worker.start(behind: gate, filters) }
+        let (ports, registers) = try buses()
         for vcpu in vcpus {
             let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
             try thread.start(at: vcpu.id == 0 ? entry : nil, behind: gate, filters)
@@ -161,6 +161,7 @@ public final class MicroVM {
 
     /// Serves devices and `eventLoop`'s other descriptors until its `stop` is called (nil) or the machine ends by itself.
     public func run() throws -> MachineEnd? {
+        defer { devices.stopDisks() }
         try eventLoop.run()
         return end.reason
     }
@@ -190,6 +191,7 @@ public final class MicroVM {
         case .unsuitableHost(let why): return "\(VMMError.unsuitableHost(why))"
         case .kvm(let error): return "\(error)"
         case .lostDisk: return "the container's files can't be kept" + devices.hostFailure + ": set TMPDIR to a directory with space"
+        case .worker(let error): return "the machine's disks can't be served: \(error)"
         case .reset, nil:
             if let panic = kernelLog.panic {
                 return "the guest's kernel gave up: \(panic)" + devices.hostFailure

@@ -9,10 +9,10 @@ extension ThreadKind {
     /// Those that are asked for most often come first.
     var rules: [Rule] {
         switch self {
-        case .main: Self.events + Self.sockets + Self.terminal + Self.disks + Self.memory + Self.everybody
+        case .main: Self.events + Self.sockets + Self.terminal + Self.maps + Self.memory + Self.everybody
         case .vcpu: Self.processor + Self.sockets + Self.memory + Self.everybody
         case .stream: Self.relay + Self.memory + Self.everybody
-        case .block: Self.events + Self.disks + Self.timers + Self.memory + Self.everybody
+        case .block: Self.worker + Self.disks + Self.memory + Self.everybody
         }
     }
 
@@ -33,7 +33,8 @@ extension ThreadKind {
     private static let memory: [Rule] = [
         .allow(
             "mmap", .bits(2, mask: UInt64(PROT_EXEC), are: 0),
-            .bits(3, mask: 0xFFFF_FFFF & ~UInt64(MAP_NORESERVE), are: UInt64(MAP_PRIVATE | MAP_ANONYMOUS)), for: "large allocations, and an arena for each thread"),
+            .bits(3, mask: 0xFFFF_FFFF & ~UInt64(MAP_NORESERVE), are: UInt64(MAP_PRIVATE | MAP_ANONYMOUS)),
+            for: "large allocations, and an arena for each thread"),
         .allow("munmap", for: "the same"),
         .allow("mremap", .argument(3, is: 1 /* MREMAP_MAYMOVE */), for: "large allocations that grow"),
         .allow("mprotect", .bits(2, mask: UInt64(PROT_EXEC), are: 0), for: "an arena that grows"),
@@ -73,24 +74,33 @@ extension ThreadKind {
         .allow("poll", for: "the same"),
     ]
 
-    private static let disks: [Rule] = [
-        .allow("preadv", for: "reading a disk into the guest's memory"),
-        .allow("pwritev", for: "writing a disk from the guest's memory"),
-        .allow("pread64", for: "the same, in one piece"),
-        .allow("pwrite64", for: "zeros, and the maps of unpacked images"),
-        .allow("fdatasync", for: "flushes"),
-        .allow("fallocate", for: "blocks that the guest discards"),
+    private static let maps: [Rule] = [
+        .allow("pwrite64", for: "the maps of unpacked images"),
         .allow("fstat", for: "the end of a file that grows"),
     ]
 
-    private static let timers: [Rule] = [
-        .allow("timerfd_settime", for: "rate limits")
+    private static let disks: [Rule] = [
+        .allow("preadv2", .bits(5, mask: 0xFFFF_FFFF, are: 8 /* RWF_NOWAIT */), for: "reading what is in the host's memory into the guest's"),
+        .allow("preadv", for: "reading the rest from a disk"),
+        .allow("pwritev", for: "writing a disk from the guest's memory"),
+        .allow("pwrite64", for: "zeros, where the host's file system has no call for them"),
+        .allow("fdatasync", for: "flushes"),
+        .allow("fallocate", for: "blocks that the guest discards"),
+    ]
+
+    private static let worker: [Rule] = [
+        .allow("epoll_wait", for: "queues and timers"),
+        .allow("epoll_pwait", for: "the same, by another name in some C libraries"),
+        .allow("read", for: "eventfds, the timers of rate limits, and the start"),
+        .allow("poll", for: "the start"),
+        .allow("timerfd_settime", for: "rate limits"),
     ]
 
     private static let processor: [Rule] = [
         .request(CLINUX_KVM_RUN, for: "the guest"),
         .request(CLINUX_KVM_GET_REGS, for: "the report of a fault"),
         .request(CLINUX_KVM_GET_SREGS, for: "the same"),
+        .allow("timerfd_settime", for: "a disk with rate limits that the guest resets"),
         .request(CLINUX_KVM_TRANSLATE, for: "the same: the instruction's bytes"),
     ]
 

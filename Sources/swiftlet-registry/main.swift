@@ -8,6 +8,7 @@ import Glibc
 import Images
 import LinuxSystem
 import OCI
+import Progress
 import Registry
 
 func environment() -> [String: String] {
@@ -61,8 +62,7 @@ let variables = environment()
 let name: ImageName
 do throws(OCIError) { name = try ImageName(invocation.name) } catch { end(error.description) }
 
-let isTerminal = isatty(STDERR_FILENO) == 1 && variables["TERM"] != "dumb"
-let progress = PullProgress(invocation.isQuiet ? .none : isTerminal ? .bars : .lines)
+let progress = TransferProgress(.onStandardError(isQuiet: invocation.isQuiet, terminal: variables["TERM"]), .pull)
 let stallSeconds = variables["SWIFTLET_PULL_STALL_SECONDS"].flatMap { Int($0) }.map { min(max($0, 1), 3600) } ?? 30
 let parallel = variables["SWIFTLET_PULL_PARALLEL"].flatMap { Int($0) }.map { min(max($0, 1), 32) } ?? 4
 

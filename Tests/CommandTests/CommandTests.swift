@@ -20,6 +20,8 @@ final class Prefix: Sendable {
         try FileManager.default.createSymbolicLink(atPath: directory.path + "/bin/swiftlet-vmm", withDestinationPath: standIn)
         try directory.write("share/swiftlet/vmlinux", "kernel")
         try directory.write("share/swiftlet/initrd", "initrd")
+        // No program is compiled: swiftlet does it itself.
+        try directory.write("share/swiftlet/seccomp.profiles", "SWSECCMP\0\0\0\0")
         try directory.write("share/swiftlet/filters", "filters")
     }
 
@@ -66,9 +68,9 @@ final class Prefix: Sendable {
         let disks = directory.path + "/store/disks/"
         try Data(count: 4096).write(to: URL(fileURLWithPath: disks + "0000000000000009.blocks"))
         let numbers = { (values: [UInt32]) in values.flatMap { value in [0, 8, 16, 24].map { UInt8(truncatingIfNeeded: value >> $0) } } }
-        var map = Array("SWDISK02".utf8) + numbers([100, 1, 9, 0]) + numbers([0, 1, 0, 0])
-        let sum = Array(digestText(map).dropFirst(7))
-        map += stride(from: 0, to: 64, by: 2).compactMap { UInt8(String(sum[$0...$0 + 1]), radix: 16) }
+        var map = Array("SWDISK03".utf8) + numbers([100, 1, 9, 0]) + numbers([0, 1, 0, 0])
+        let sum = map.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        map += (0..<8).map { UInt8(truncatingIfNeeded: sum >> (8 * UInt64($0))) }
         try Data(map).write(to: URL(fileURLWithPath: disks + String(digits) + ".map"))
     }
 

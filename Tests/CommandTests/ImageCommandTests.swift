@@ -155,11 +155,44 @@ import Testing
         let layer = TestImage.blobPath(TestImage().layers[0].bytes)
         try prefix.directory.write("store/" + layer, [UInt8](repeating: 0, count: 13))
         #expect(
-            try run("save", "-o", "kept.tar", "app:1").error
+            try run("save", "-q", "-o", "kept.tar", "app:1").error
                 == "swiftlet: \(layer) in the image store does not match its digest: remove the file and get the image again\n")
         #expect(try String(contentsOfFile: prefix.directory.path + "/kept.tar", encoding: .utf8) == "kept")
         #expect(try FileManager.default.contentsOfDirectory(atPath: prefix.directory.path).filter { $0.hasPrefix(".") } == [])
         #expect(try run("load", input: prefix.directory.path + "/saved.tar").output == "Loaded image: app:1\n")
+    }
+
+    @Test func loadAndSaveSayHowFarTheyAre() throws {
+        let layers = TestImage().layers.map { String(digestText($0.bytes).dropFirst(7).prefix(12)) }
+        let begun = layers.map { "\($0): Loading layer\n" }.joined()
+        #expect(try run("load", "-i", "layout").error == begun + layers.map { "\($0): Load complete\n" }.joined())
+        #expect(try run("load", "-i", "layout").error == begun + layers.map { "\($0): Already exists\n" }.joined())
+        #expect(try run("load", "-q", "-i", "layout").error == "")
+        let saved = layers.sorted()
+        #expect(
+            try run("save", "-o", "saved.tar", "app").error == saved.map { "\($0): Saving layer\n" }.joined()
+                + saved.map { "\($0): Save complete\n" }.joined())
+        #expect(try run("save", "-q", "-o", "saved.tar", "app").error == "")
+    }
+
+    @Test func loadAndSaveDrawBarsOnATerminal() throws {
+        for (command, word) in [("load -i layout", "Load"), ("save -o saved.tar app", "Save"), ("load -i saved.tar", "Already exists")] {
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/script")
+            let program = try #require(prefix.process([]).executableURL).path
+            process.arguments = ["-qec", "stty cols 60 rows 24; exec '\(program)' \(command)", "/dev/null"]
+            process.currentDirectoryURL = URL(fileURLWithPath: prefix.directory.path)
+            process.environment = ["SWIFTLET_STORE": prefix.directory.path + "/store", "PATH": "/usr/bin:/bin", "TERM": "xterm"]
+            let output = Pipe()
+            process.standardInput = FileHandle.nullDevice
+            process.standardOutput = output
+            try process.run()
+            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0, "\(text)")
+            #expect(text.contains("\u{1B}[2A"), "two lines are drawn again: \(text)")
+            #expect(text.contains(word == "Already exists" ? ": Already exists\u{1B}[K" : ": \(word) complete\u{1B}[K"), "\(text)")
+        }
     }
 
     @Test func hostileNamesReachNoTerminal() throws {

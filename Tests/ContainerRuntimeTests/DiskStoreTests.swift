@@ -79,8 +79,8 @@ private func digest(_ number: UInt8) throws -> Digest { try #require(Digest(byte
 
     @Test(
         arguments: [
-            [], Array("SWDISK02".utf8), Array("SWDISK00".utf8) + [UInt8](repeating: 0, count: 8),
-            Array("SWDISK02".utf8) + [1, 0, 0, 0, 255, 255, 255, 255],
+            [], Array("SWDISK03".utf8), Array("SWDISK00".utf8) + [UInt8](repeating: 0, count: 8),
+            Array("SWDISK03".utf8) + [1, 0, 0, 0, 255, 255, 255, 255],
         ] as [[UInt8]])
     func aMapOfAnotherFormatIsNone(bytes: [UInt8]) throws {
         try Data(bytes).write(to: URL(fileURLWithPath: path(DiskStore.mapName(try digest(1)))))

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Confinement
 import Foundation
 import ImageFixtures
 import Images
@@ -54,6 +55,18 @@ import Wire
         #expect(try messages(made).0.storage == .disk(index: 1))
     }
 
+    @Test mutating func allDisksShareTheirLimits() throws {
+        var files = files
+        files.scratch = Extent(descriptor: 42, offset: 0, length: 1 << 30)
+        #expect(try configuration(files).machine.disks.allSatisfy { $0.limits == nil })
+        options.diskRates.readBytes = 5
+        options.diskRates.writeOperations = 200
+        let limits = DiskLimits(
+            group: 0, reading: ThroughputLimits(bytes: RateLimit(rate: 5, capacity: 1)),
+            writing: ThroughputLimits(operations: RateLimit(rate: 200, capacity: 20)))
+        #expect(try configuration(files).machine.disks.map(\.limits) == [limits, limits])
+    }
+
     @Test(
         arguments: [(false, false, 0, 1026, 1027), (true, false, 1025, 1026, 1027), (true, true, 1025, 1026, 0), (false, true, 0, 1026, 0)]
             as [(Bool, Bool, UInt32, UInt32, UInt32)])
@@ -69,6 +82,24 @@ import Wire
             terminal
             ? .terminal(port: output, size: WindowSize(rows: 0, columns: 0)) : .pipes(input: input, output: output, error: error)
         #expect(try messages(made).1.streams == expected)
+    }
+
+    @Test mutating func confinementReachesTheAgent() throws {
+        let (container, process) = try messages(try configuration(files))
+        #expect(container.deviceProgram == DeviceProgram.compile(DeviceRule.standard) && !container.isPrivileged && container.processLimit == 0)
+        #expect(container.maskedPaths.contains("/proc/kcore") && container.readOnlyPaths.contains("/proc/sys"))
+        #expect(process.capabilities == ProcessSpec.defaultCapabilities && !process.noNewPrivileges && process.filter.isEmpty)
+
+        options.confinement.droppedCapabilities = ["ALL"]
+        options.confinement.noNewPrivileges = true
+        options.confinement.processLimit = 7
+        let (confined, poor) = try messages(try configuration(files))
+        #expect(confined.processLimit == 7 && poor.capabilities == 0 && poor.noNewPrivileges)
+
+        options.confinement.isPrivileged = true
+        let (free, able) = try messages(try configuration(files))
+        #expect(free.isPrivileged && free.deviceProgram.isEmpty && free.maskedPaths.isEmpty && free.readOnlyPaths.isEmpty)
+        #expect(able.capabilities == CapabilitySet.all.rawValue)
     }
 
     @Test mutating func optionsReachTheirPlaces() throws {

@@ -1,4 +1,5 @@
 import AgentProtocol
+import Jail
 import LaunchConfiguration
 import Testing
 import Wire
@@ -54,6 +55,40 @@ private func sentence(_ words: [String]) -> String {
         #expect(try parse(["--entrypoint=", "image"])?.entrypoint == "")
     }
 
+    @Test func confinement() throws {
+        let options = try #require(
+            try parse([
+                "--cap-add", "NET_ADMIN", "--cap-add=cap_sys_time", "--cap-drop", "ALL", "--privileged", "--pids-limit", "100", "--security-opt",
+                "no-new-privileges", "--security-opt=seccomp=/p.json", "--security-opt", "systempaths=unconfined", "--security-opt", "label=disable",
+                "image",
+            ]))
+        var expected = ConfinementOptions()
+        expected.addedCapabilities = ["NET_ADMIN", "cap_sys_time"]
+        expected.droppedCapabilities = ["ALL"]
+        expected.isPrivileged = true
+        expected.processLimit = 100
+        expected.noNewPrivileges = true
+        expected.seccomp = .file("/p.json")
+        expected.exposesSystemPaths = true
+        #expect(options.confinement == expected)
+        #expect(try parse(["--security-opt", "seccomp=unconfined", "image"])?.confinement.seccomp == .unconfined)
+        #expect(try parse(["--security-opt", "seccomp:builtin", "image"])?.confinement.seccomp == .standard)
+        #expect(try parse(["--security-opt", "no-new-privileges:false", "image"])?.confinement.noNewPrivileges == false)
+        #expect(try parse(["--pids-limit=-1", "image"])?.confinement.processLimit == 0)
+    }
+
+    @Test(arguments: [
+        (["--cap-add", "FLY"], "unknown capability \"FLY\""), (["--cap-drop", ""], "unknown capability"),
+        (["--security-opt", "x"], "it must be seccomp=FILE"),
+        (["--security-opt", "seccomp"], "it must be"), (["--security-opt", "seccomp="], "it must be"),
+        (["--security-opt", "no-new-privileges=maybe"], "true or false"), (["--security-opt", "apparmor=docker-default"], "leave it out"),
+        (["--pids-limit", "-2"], "a number of processes"), (["--pids-limit", "x"], "a number of processes"),
+    ])
+    func confinementMistakes(words: [String], problem: String) {
+        let text = sentence(words + ["image"])
+        #expect(text.contains(problem) && text.contains(words[0]), "\(text)")
+    }
+
     @Test(arguments: [["--help"], ["-it", "--help", "image"]])
     func helpWins(words: [String]) throws {
         #expect(try parse(words) == nil)
@@ -73,6 +108,10 @@ private func sentence(_ words: [String]) -> String {
         (["-m", "2t", "image"], "-m \"2t\": a machine can have at most 1t"),
         (["--storage-size", "1k", "image"], "--storage-size \"1k\": a scratch disk needs at least 16m"),
         (["--cpus", "0", "image"], "--cpus \"0\": it must be a number above 0 and at most 64"),
+        (["--cpu-shares", "1", "image"], "--cpu-shares \"1\": it must be a number from 2 to 262144"),
+        (["--blkio-weight", "5", "image"], "--blkio-weight \"5\": it must be a number from 10 to 1000"),
+        (["--cgroups", "maybe", "image"], "--cgroups \"maybe\": it must be enabled or disabled"),
+        (["--cgroup-parent", "/a/../b", "image"], "--cgroup-parent \"/a/../b\": it must be a path such as /machines, without \".\" and \"..\""),
         (["--cpus", "64.5", "image"], "--cpus \"64.5\": it must be a number above 0 and at most 64"),
         (["--cpus", "-1", "image"], "--cpus \"-1\": it must be a number above 0 and at most 64"),
         (["-w", "tmp", "image"], "-w \"tmp\": it must be an absolute path"),
@@ -121,6 +160,7 @@ private func sentence(_ words: [String]) -> String {
         #expect(options.readOnlyRoot)
         #expect(options.temporaryMounts.map(\.options) == [["nosuid", "nodev", "size=1m", "exec"]])
         #expect(options.cpus == 2)
+        #expect(options.processorTime == 150_000)
         #expect(options.memory == 1 << 30)
         #expect(options.storageSize == 2 << 30)
         #expect(options.pull == .never)
@@ -223,5 +263,45 @@ private func sentence(_ words: [String]) -> String {
 
     @Test func aNULIsRefused() {
         #expect(throws: ContainerError.self) { try parse("A=\0") }
+    }
+
+    @Test func placementsHoldWhatWasAskedFor() throws {
+        guard case .run(let options) = try RunOptions.parse(["--cgroups=enabled", "--cpus=0.5", "--cpu-shares=512", "--memory=64m", "image"]) else {
+            return
+        }
+        let limits = try #require(try options.placement()).limits
+        #expect(limits.memory == (64 << 20) + (1 << 20) + (64 << 20))
+        #expect(limits.processorTime == 50_000)
+        #expect(limits.processorShares == 512)
+        guard case .run(let without) = try RunOptions.parse(["--cgroups=disabled", "--cpu-shares=512", "image"]) else { return }
+        #expect(throws: ContainerError.self) { try without.placement() }
+    }
+}
+
+@Suite struct DiskRateTests {
+    @Test func ratesOfDisks() throws {
+        let words = [
+            "--storage-size=64m", "--device-read-bps", "/:1.5mb", "--device-write-bps=/:10k", "--device-read-iops", "/:100",
+            "--device-write-iops=/:7",
+        ]
+        let rates = try #require(try parse(words + ["image"])).diskRates
+        #expect(rates.readBytes == 3 << 19)
+        #expect(rates.writeBytes == 10240)
+        #expect(rates.readOperations == 100)
+        #expect(rates.writeOperations == 7)
+        // As with Docker: no limit.
+        #expect(try #require(try parse(["--device-read-bps", "/:0", "--device-write-iops", "/:0", "image"])).diskRates == DiskRates())
+    }
+
+    @Test(
+        arguments: [
+            ("--device-read-bps=10m", "write /:SIZE, such as /:10m"), ("--device-read-bps=/dev/sda:10m", "a container has no devices of the host"),
+            ("--device-read-bps=/:", "is no rate"), ("--device-read-bps=/:fast", "is no rate"), ("--device-read-bps=/:-1", "is no rate"),
+            ("--device-read-iops=/:10m", "is no rate"), ("--device-read-iops=/:99999999999999999999", "is no rate"),
+            ("--device-read-iops=:5", "write /:NUMBER"),
+            ("--device-write-bps=/:10m", "give --storage-size SIZE"), ("--device-write-iops=/:10", "give --storage-size SIZE"),
+        ])
+    func mistakesInRates(word: String, phrase: String) {
+        #expect(sentence([word, "image"]).contains(phrase), "\(sentence([word, "image"]))")
     }
 }

@@ -1,6 +1,7 @@
 // What the tests run inside containers where a shell can't tell enough: one static program with a verb each.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <sched.h>
@@ -11,8 +12,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <termios.h>
@@ -213,6 +217,65 @@ static int print_limits(void)
     return 0;
 }
 
+// Calls that a confined container can't make, with arguments that do no harm: each one's name and what it said.
+static int try_calls(void)
+{
+    const struct { const char *name; long number, first, second; } calls[] = {
+        {"add_key", SYS_add_key, 0, 0},
+        {"keyctl", SYS_keyctl, 99, 0},
+        {"request_key", SYS_request_key, 0, 0},
+        {"io_uring_setup", 425, 0, 0},
+        {"userfaultfd", SYS_userfaultfd, 0x12345, 0},
+        {"kexec_load", SYS_kexec_load, 0, 0},
+        {"bpf", SYS_bpf, 99, 0},
+        {"perf_event_open", SYS_perf_event_open, 0, -1},
+        {"open_by_handle_at", SYS_open_by_handle_at, -1, 0},
+        {"mount", SYS_mount, 0, 0},
+        {"setns", SYS_setns, -1, 0},
+        {"unshare", SYS_unshare, 0x80, 0},
+        {"clone namespaces", SYS_clone, CLONE_NEWUSER | CLONE_FS, 0},
+        {"clone3", 435, 0, 0},
+        {"vsock", SYS_socket, 40, SOCK_STREAM},
+        {"personality", SYS_personality, 0x0040000, 0},
+        {"later", 500, 0, 0},
+    };
+    for (size_t index = 0; index < sizeof calls / sizeof *calls; index++) {
+        errno = 0;
+        long result = syscall(calls[index].number, calls[index].first, calls[index].second, 0, 0, 0);
+        printf("%s: %s\n", calls[index].name, result < 0 ? strerror(errno) : "done");
+    }
+    return 0;
+}
+
+static int print_identity(void)
+{
+    printf("user %d effective %d no new privileges %d seccomp %d\n", getuid(), geteuid(), prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
+        prctl(PR_GET_SECCOMP, 0, 0, 0, 0));
+    return 0;
+}
+
+// Opens a device node for reading.
+static int open_device(const char *path)
+{
+    char byte;
+    int fd = open(path, O_RDONLY);
+    printf("%s: %s\n", path, fd < 0 ? strerror(errno) : read(fd, &byte, 1) < 0 ? "opened, not read" : "read");
+    return 0;
+}
+
+// Makes processes that stay until there can't be more, and prints how many there were.
+static int fill_processes(void)
+{
+    int count = 0, pid = 0;
+    while (count < 1000 && (pid = fork()) > 0) count++;
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    printf("%d processes, then %s\n", count, pid < 0 ? strerror(errno) : "no more wanted");
+    return 0;
+}
+
 static int dispatch(int count, char **words)
 {
     const char *verb = count > 1 ? words[1] : "";
@@ -227,6 +290,10 @@ static int dispatch(int count, char **words)
     if (!strcmp(verb, "size")) return follow_size();
     if (!strcmp(verb, "eat")) return eat_memory();
     if (!strcmp(verb, "attribute") && count > 3) return print_attribute(value, words[3]);
+    if (!strcmp(verb, "calls")) return try_calls();
+    if (!strcmp(verb, "identity")) return print_identity();
+    if (!strcmp(verb, "device")) return open_device(value);
+    if (!strcmp(verb, "fill")) return fill_processes();
     if (!strcmp(verb, "limits")) return print_limits();
     if (!strcmp(verb, "sleep")) {
         puts("sleeping");

@@ -217,7 +217,16 @@ extension ContentStore {
     @Test func damagedImagesHaveOneSentence() throws {
         let layer = "blobs/sha256/" + Digest(of: TestImage().layers[1].bytes).hexadecimal
         try FileManager.default.removeItem(atPath: store.file(layer))
-        #expect(resolve("stored:1") == "layer 2 of 2 is missing (\(layer)): copy the image again")
+        // An unpacked image is started without its layers.
+        guard case .found(let image) = try ImageReference(Array("stored:1".utf8)).load(openStore: { () throws(StoreError) in store }) else {
+            throw ImageError.empty
+        }
+        #expect(try image.layers[0].open().length == 13)
+        #expect {
+            try image.layers[1].open()
+        } throws: { error in
+            "\(error)" == "layer 2 of 2 is missing (\(layer)): copy the image again"
+        }
         try directory.write("store/index.json", "{")
         #expect(resolve("stored:1").hasPrefix("the image store is damaged: "))
     }

@@ -30,6 +30,12 @@ extension VirtualMachines {
             }
         }
 
+        /// One more than the guest's block device can list.
+        @Test func moreLayersThanAnImageMayHave() throws {
+            expectRefusal(try swiftlet.run(image: Project.extreme("too-many"), ["/bin/true"]), naming: ["4097 layers", "at most 4096"])
+            #expect(store.maps.count == 0 && store.unfinished == [])
+        }
+
         @Test func goodLayersBelowABadOneAreKept() throws {
             expectRefusal(try swiftlet.run(image: Project.bad("spoiled"), ["/bin/true"]), naming: ["layer 3", "ends in the middle"])
             let good = Set(store.blocks)

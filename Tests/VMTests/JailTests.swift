@@ -83,7 +83,7 @@ extension VirtualMachines {
 
         @Test(.enabled(if: Project.isRoot, "only root's machines have cgroups"))
         func theCgroupHoldsWhatWasAskedFor() throws {
-            try withMachine(["--memory", "128m", "--cpus", "1.5", "--cgroup-parent", "/swiftlet/test"]) { _, machine in
+            try withMachine(["--memory", "128m", "--cpus", "1.5", "--cpu-shares", "2048", "--cgroup-parent", "/swiftlet/test"]) { _, machine in
                 let path = try #require(machine.cgroup)
                 #expect(path.hasPrefix("/swiftlet/test/vm-"))
                 func value(_ name: String) -> String {
@@ -92,6 +92,7 @@ extension VirtualMachines {
                 #expect(value("memory.max") == "\((128 << 20) + (2 << 20) + (64 << 20))")
                 #expect(value("cpu.max") == "150000 100000")
                 #expect(value("pids.max") == "18")
+                #expect(value("cpu.weight") == "79")
             }
             #expect(try FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup/swiftlet/test").allSatisfy { !$0.hasPrefix("vm-") })
             try withMachine(["--cgroups=disabled"]) { _, machine in #expect(machine.cgroup?.contains("swiftlet") == false) }
@@ -130,7 +131,8 @@ extension VirtualMachines {
 
         @Test(.enabled(if: Project.isRoot, "only root can forbid namespaces"))
         func withoutNamespacesNothingRuns() throws {
-            let command = "echo 0 > /proc/sys/user/max_net_namespaces; \(Project.program) run \(Project.busybox) /bin/true; status=$?; "
+            let command =
+                "echo 0 > /proc/sys/user/max_net_namespaces; \(Project.program) run \(Project.busybox) /bin/true; status=$?; "
                 + "echo 1000 > /proc/sys/user/max_net_namespaces; exit $status"
             expectRefusal(
                 try TestProcess(["/bin/sh", "-c", command], environment: swiftlet.environment, .noInput).finish(),
@@ -159,7 +161,9 @@ struct VMMState {
     var threads: [String] { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? [] }
     var status: [String: String] { Self.status("/proc/\(pid)/status") }
     var cgroup: String? {
-        (try? String(contentsOfFile: "/proc/\(pid)/cgroup", encoding: .utf8))?.split(separator: "\n").first { $0.hasPrefix("0::") }.map { String($0.dropFirst(3)) }
+        (try? String(contentsOfFile: "/proc/\(pid)/cgroup", encoding: .utf8))?.split(separator: "\n").first { $0.hasPrefix("0::") }.map {
+            String($0.dropFirst(3))
+        }
     }
 
     static func status(_ path: String) -> [String: String] {

@@ -203,6 +203,7 @@ extension VirtualMachines {
             (["--name", "a b"], "a b"),
             (["--log-level", "loud"], "loud"), (["-e", "=x"], "=x"), (["--hostname", "a b"], "a b"), (["--storage-size", "1k"], "1k"),
             (["--ulimit", "files=1"], "files"), (["--stop-signal", "SIGNONE"], "SIGNONE"),
+            (["--cap-add", "FLY"], "FLY"), (["--security-opt", "apparmor=x"], "apparmor"), (["--pids-limit", "few"], "few"),
         ])
         func mistakes(options: [String], word: String) throws {
             expectRefusal(try swiftlet.run(options, ["/bin/true"]), naming: [word], hint: true)

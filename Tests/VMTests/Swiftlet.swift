@@ -17,6 +17,7 @@ enum Project {
     static func basic(_ name: String) -> String { images + "/basic/" + name }
     static func layered(_ name: String) -> String { images + "/layered/" + name }
     static func bad(_ name: String) -> String { images + "/bad/" + name }
+    static func extreme(_ name: String) -> String { images + "/extreme/" + name }
     static func debian(_ name: String) -> String { images + "/debian/" + name }
     static func real(_ tag: String) -> String { images + "/real/real:" + tag }
     static var busybox: String { "oci:" + basic("busybox") + ":latest" }

@@ -32,6 +32,21 @@ extension VirtualMachines {
             #expect(store.maps.count == 1)
         }
 
+        /// Of an image of the store not even the names of its layers are needed.
+        @Test func aStoredImageStartsWithoutItsLayers() throws {
+            let loaded = try swiftlet(["load", "-q", "-i", Project.basic("busybox")])
+            let name = try #require(loaded.text.split(separator: ":").last.map { String($0.prefix(12)) }, "\(loaded)")
+            expectOutput(try swiftlet.run(image: name, ["echo", "first"]), "first\n")
+            let blobs = store.path + "/blobs/sha256/"
+            for blob in try FileManager.default.contentsOfDirectory(atPath: blobs) {
+                let isDocument = try Data(contentsOf: URL(filePath: blobs + blob)).first == UInt8(ascii: "{")
+                if !isDocument { try FileManager.default.removeItem(atPath: blobs + blob) }
+            }
+            expectOutput(try swiftlet.run(image: name, ["echo", "second"]), "second\n")
+            try FileManager.default.removeItem(atPath: store.path + "/disks/" + #require(store.maps.first))
+            expectRefusal(try swiftlet.run(image: name, ["echo", "third"]), naming: ["can't be unpacked", "layer 1 of 1 is missing"])
+        }
+
         @Test func layersThatImagesShareAreUnpackedOnce() throws {
             // Both are a layer of their own on the same one.
             for image in ["absolute", "link-root"] {

@@ -224,6 +224,33 @@ func rangesThatLeaveTheDiskAreErrors(type: UInt32, sector: UInt64, count: UInt32
     #expect(disk.metrics.hostErrors == 2)
 }
 
+/// In the package's own directory, which is on a disk more often than /tmp is.
+@Test func readsThatMissTheHostsMemoryComeLater() throws {
+    let directory = #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
+    let file = ScratchFile(owning: try OwnedDescriptor.open(directory, O_RDWR | CLINUX_O_TMPFILE, mode: 0o600))
+    let contents = blockPattern(1 << 20)
+    try writeAll(file.raw, contents)
+    let disk = try BlockFixture(file, length: 1 << 20, readOnly: true)
+    let driver = disk.driver
+    fsync(file.raw)
+    posix_fadvise(file.raw, 0, 0, POSIX_FADV_DONTNEED)
+    let buffers = try (0..<8).map { (number: UInt64) -> GuestAddress in
+        let header = driver.allocate(16)
+        try driver.memory.store(number * 256, at: GuestAddress(header.value + 8))
+        let output = driver.allocate(4097)
+        try driver.queues[0].add(readable: [(header, 16)], writable: [(output, 4097)])
+        return output
+    }
+    try driver.queues[0].publish()
+    try driver.settle()
+    #expect(try driver.queues[0].takeUsed().count == 8)
+    for (number, output) in buffers.enumerated() {
+        #expect(try driver.memory.read(4097, at: output) == Array(contents[number << 17..<number << 17 + 4096]) + [Answer.ok])
+    }
+    #expect(disk.metrics.succeeded == 8)
+    #expect(disk.hostFailure == nil)
+}
+
 @Test func backendsThatAreNoDisksAreRefused() throws {
     let file = try ScratchFile(size: 8192)
     let disk = { (extents: [(UInt64, UInt64)], access: BlockAccess) throws(VirtioDevicesError) in

@@ -80,11 +80,14 @@ private let agentMessages: [AgentMessage] = [
 
 private let machine: MachineConfiguration = {
     let extent = Extent(descriptor: 5, offset: 512, length: 1 << 20)
-    let disks = [
+    var disks = [
         Disk(.extents([extent]), access: .readOnly, serial: "layers", name: "a.tar"),
         Disk(.mapped(blocks: 77, runs: extent, files: [6, 7]), access: .copyOnWrite([8, 9], limit: 1 << 40), serial: "image", name: "b"),
         Disk(.extents([extent]), access: .ephemeral, serial: "scratch", name: "c"),
     ]
+    disks[2].limits = DiskLimits(
+        group: 3, reading: ThroughputLimits(bytes: RateLimit(rate: 10, capacity: 1, burst: 7)),
+        writing: ThroughputLimits(operations: RateLimit(rate: 1 << 40, capacity: 2)))
     var machine = MachineConfiguration(
         memory: 512 << 20, cpus: 2, kernel: Extent(descriptor: 3, offset: 0, length: 99), initrd: nil, disks: disks)
     machine.commandLine = "quiet"

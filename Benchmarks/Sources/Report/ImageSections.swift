@@ -6,7 +6,7 @@ private let realImages: [(name: String, title: String)] = [("debian", "Debian ba
 extension Measurements {
     /// Empty where nothing of it was measured.
     var imageSections: [Results.Section] {
-        [unpacking, cachedStarts, cachedRatios, sharing].filter { !$0.figures.isEmpty }
+        [unpacking, pulls, cachedStarts, cachedRatios, sharing].filter { !$0.figures.isEmpty }
     }
 
     // MARK: Unpacking
@@ -26,11 +26,19 @@ extension Measurements {
             figures.append(Figure("\(image.name)-exit", "\(image.title): exit", .nanoseconds, trials.map(\.exit)))
             guard let peer = image.peer else { continue }
             let wholeRuns = Dictionary(self.trials(peer, "any").map { ($0.round, $0.exit) }, uniquingKeysWith: { first, _ in first })
-            if image.name != "first-stored" { figures.append(Figure(peer, "\(image.title): umoci unpack", .nanoseconds, wholeRuns.map(\.value))) }
+            let raw = self.trials(peer.replacingOccurrences(of: "umoci", with: "umoci-raw"), "any")
+            if image.name != "first-stored" {
+                figures.append(Figure(peer, "\(image.title): umoci unpack", .nanoseconds, wholeRuns.map(\.value)))
+                figures.append(Figure(peer + "-raw", "\(image.title): umoci raw unpack", .nanoseconds, raw.map(\.exit)))
+            }
             figures.append(
                 Figure(
                     "\(image.name)-to-umoci", "\(image.title): until the container's VMM starts, to umoci unpack", .ratio,
                     unpacked.compactMap { pair in wholeRuns[pair.0.round].map { pair.1 / $0 } }, reach: 1.5))
+            figures.append(
+                Figure(
+                    "\(image.name)-to-umoci-raw", "\(image.title): until the container's VMM starts, to umoci raw unpack", .ratio,
+                    unpacked.compactMap { pair in raw.first { $0.round == pair.0.round }.map { pair.1 / $0.exit } }))
         }
         return Results.Section(title: "First start, with unpacking", figures: figures.compactMap(\.self))
     }
@@ -75,6 +83,14 @@ extension Measurements {
                     Figure(
                         "cached-\(name)-executed-to-busybox\(suffix)", self.title("\(title): the process is executed", situation), .ratio, executed,
                         reach: 1.05))
+                let worked = pairs.compactMap { pair -> Double? in
+                    guard let own = timeline(pair.0)?.executedWithoutWait, let other = timeline(pair.1)?.executedWithoutWait else { return nil }
+                    return own / other
+                }
+                figures.append(
+                    Figure(
+                        "cached-\(name)-worked-to-busybox\(suffix)",
+                        self.title("\(title): the same without the wait in KVM_CREATE_VM", situation), .ratio, worked, reach: 1.05))
                 figures.append(
                     Figure(
                         "cached-\(name)-exit-to-busybox\(suffix)", self.title("\(title): exit", situation), .ratio,

@@ -30,6 +30,13 @@ struct Timeline: Decodable {
     let phases: [Phase]
 
     func at(_ phase: String) -> Double? { phases.first { $0.phase == phase }?.at }
+
+    /// When the container's process was executed, less what the creation of the machine took: that is a wait for the kernel's ticks.
+    var executedWithoutWait: Double? {
+        guard let executed = at("process-executed"), let created = at("kvm-ready"), let mapped = at("memory-mapped") else { return nil }
+        return executed - (created - mapped)
+    }
+
     func exits(_ phase: String) -> Int? { phases.first { $0.phase == phase }?.vmExits }
 }
 
@@ -51,7 +58,9 @@ struct Measurements {
             uniqueKeysWithValues: try Measurements.rows("\(directory)/facts.tsv").filter { $0.count == 2 }.map { ($0[0], $0[1]) })
         let discarded = Int(facts["discarded"] ?? "") ?? 0
         self.discarded = discarded
-        trials = try Measurements.rows("\(directory)/samples.tsv").compactMap { row in
+        // One file for each plan of the session's.
+        let samples = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasPrefix("samples-") }.sorted()
+        trials = try samples.flatMap { try Measurements.rows("\(directory)/\($0)") }.compactMap { row in
             guard row.count == 6, let round = Int(row[2]), let first = Double(row[3]), let exit = Double(row[4]), let executed = Double(row[5])
             else { return nil }
             return Trial(name: row[0], situation: row[1], round: round, firstByte: first < 0 ? nil : first, exit: exit, executed: executed)

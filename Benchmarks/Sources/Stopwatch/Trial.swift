@@ -81,6 +81,16 @@ func dropPages() {
     usleep(30_000)
 }
 
+/// Some waits of the kernel end with its tick of 4 ms, so that a start takes longer by up to a tick, depending on when in one it began: each round begins elsewhere.
+private func waitForPhase(_ round: Int) {
+    let tick: Int64 = 4_000_000
+    // The golden section: any number of rounds spreads well.
+    let phase = Int64(round) * 2_472_136 % tick
+    let now = stopwatch_now()
+    let end = now - now % tick + tick + phase
+    while stopwatch_now() < end {}
+}
+
 /// One line per trial: name, situation, round, first byte, exit, when it was executed; separated by tabs.
 func timeAll(_ plan: Plan, rounds: Int) -> String {
     var lines = ""
@@ -95,6 +105,7 @@ func timeAll(_ plan: Plan, rounds: Int) -> String {
                 guard machine >= 0 else { fail("cannot create a virtual machine: error \(stopwatch_errno())") }
                 usleep(30_000)
             }
+            waitForPhase(round)
             let trial = Trial(command.words(round: round))
             if machine >= 0 { close(machine) }
             lines += "\(command.name)\t\(command.situation.rawValue)\t\(round)\t\(trial.firstByte)\t\(trial.exit)\t\(trial.executed)\n"

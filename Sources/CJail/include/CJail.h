@@ -27,6 +27,10 @@ int cjail_die_with_parent(void);
 
 extern const uint64_t cjail_new_namespaces;
 extern const uint64_t cjail_new_user_namespace;
+extern const uint64_t cjail_new_network_namespace;
+
+/// This process enters a network namespace of its own.
+int cjail_leave_network(void);
 
 int cjail_signal(int pidfd, int signal);
 

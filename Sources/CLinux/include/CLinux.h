@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 #include <linux/openat2.h>
 #include <linux/vhost.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -101,6 +102,27 @@ static inline ssize_t clinux_send_vectors(int socket, const struct iovec *vector
 static inline ssize_t clinux_receive_vectors(int socket, const struct iovec *vectors, size_t count) {
     struct msghdr message = {.msg_iov = (struct iovec *)vectors, .msg_iovlen = count};
     return recvmsg(socket, &message, MSG_DONTWAIT);
+}
+
+// MARK: Calls of headers that the toolchain's Glibc module leaves out
+
+static inline int clinux_timer_create(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+
+/// One expiration at so many nanoseconds of the clock; 0: none.
+static inline int clinux_timer_set(int fd, uint64_t nanoseconds) {
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
+    return timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/// SCHED_BATCH for the calling thread: when it wakes up, it doesn't take the processor from the one who woke it.
+static inline int clinux_schedule_as_batch(void) {
+    struct sched_param none = {0};
+    return sched_setscheduler(0, 3, &none);
+}
+
+/// preadv2(2) with RWF_NOWAIT: what is not in memory is asked of the disk, but not waited for (EAGAIN).
+static inline ssize_t clinux_preadv_no_wait(int fd, const struct iovec *vectors, int count, off_t offset) {
+    return syscall(SYS_preadv2, (long)fd, vectors, (long)count, offset, 0L, 8L);
 }
 
 // MARK: Macros

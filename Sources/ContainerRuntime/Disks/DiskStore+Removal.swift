@@ -18,29 +18,44 @@ extension DiskStore {
         let half = try FileSystemSpace(of: directory).total / 2
         let limit = limit ?? half
         // What killed processes left goes in any case.
-        _ = try sweep()
-        var total = try used()
-        if total <= limit { return }
-        for entry in try entries().sorted(by: { $0.lastUse < $1.lastUse }) {
-            try remove(entry)
-            total -= min(total, try sweep())
-            if total <= limit { return }
+        repeat { _ = try sweep() } while try removeOldest(to: limit)
+    }
+
+    /// Removes maps until what is left should be at most `limit` bytes. False where there was nothing to do, or nothing that could be done.
+    private func removeOldest(to limit: UInt64) throws(SystemError) -> Bool {
+        let sizes = try sizes()
+        var total = sizes.values.reduce(0, +)
+        if total <= limit { return false }
+        var hasRemoved = false
+        let entries = try entries().sorted { $0.lastUse < $1.lastUse }
+        // How many maps count on each file. Others may add to them meanwhile: it is the sweep that decides what goes.
+        var users: [UInt64: Int] = [:]
+        for file in entries.flatMap(\.files) { users[file, default: 0] += 1 }
+        for entry in entries where total > limit {
+            guard try remove(entry) else { continue }
+            hasRemoved = true
+            total -= min(total, sizes[Self.mapName(entry.chain)] ?? 0)
+            for file in entry.files {
+                users[file, default: 1] -= 1
+                if users[file] == 0 { total -= min(total, sizes[Self.blocksName(file)] ?? 0) }
+            }
         }
+        return hasRemoved
     }
 
     /// Removes the disks that `isWanted` doesn't want. Returns how many bytes that freed, what killed processes left included.
     func remove(unless isWanted: (Digest) -> Bool) throws(SystemError) -> UInt64 {
-        for entry in try entries() where !isWanted(entry.chain) { try remove(entry) }
+        for entry in try entries() where !isWanted(entry.chain) { _ = try remove(entry) }
         return try sweep()
     }
 
     // MARK: Looking
 
-    /// In bytes.
-    private func used() throws(SystemError) -> UInt64 {
-        var total: UInt64 = 0
-        for name in try names() { total += try directory.status(ofChild: name)?.size ?? 0 }
-        return total
+    /// Of every file, in bytes.
+    private func sizes() throws(SystemError) -> [String: UInt64] {
+        var sizes: [String: UInt64] = [:]
+        for name in try names() { sizes[name] = try directory.status(ofChild: name)?.size ?? 0 }
+        return sizes
     }
 
     private func names() throws(SystemError) -> [String] {
@@ -61,10 +76,10 @@ extension DiskStore {
     // MARK: Removing
 
     /// Only the map, and only if nobody holds it.
-    private func remove(_ entry: Entry) throws(SystemError) {
+    private func remove(_ entry: Entry) throws(SystemError) -> Bool {
         let name = Self.mapName(entry.chain)
-        guard let map = try open(name), try map.descriptor.tryLock(.exclusive) else { return }
-        try directory.remove(child: name)
+        guard let map = try open(name), try map.descriptor.tryLock(.exclusive) else { return false }
+        return try directory.remove(child: name)
     }
 
     /// Removes blocks that no map counts on, and what killed processes left. Returns how many bytes that freed.

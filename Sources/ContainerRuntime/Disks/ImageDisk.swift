@@ -16,8 +16,8 @@ struct ImageDisk: Sendable {
 
     /// For the VMM: which inherits the descriptors.
     var content: DiskContent {
-        let start = UInt64(header.bytes.count)
-        let length = map.size - start - UInt64(ImageDiskMap.digestLength)
+        let start = UInt64(header.length)
+        let length = map.size - start - UInt64(ImageDiskMap.sumLength)
         let runs = Extent(descriptor: map.descriptor.raw, offset: start, length: length)
         return .mapped(blocks: header.blocks, runs: runs, files: files.map { $0.descriptor.raw })
     }
@@ -25,33 +25,42 @@ struct ImageDisk: Sendable {
     var openFiles: [OpenFile] { [map] + files }
 }
 
-/// A map's file: the header, the runs, and the SHA-256 of both. The file system below may lose a file's end; a disk without some of its blocks must not be used.
+/// A map's file: the header, the runs, and a check sum of both. The file system below may lose a file's end; a disk without some of its blocks must not be used.
+/// Nobody else writes here, so it need not withstand more than accidents: SHA-256 would be a tenth of what `swiftlet` does for a start.
 enum ImageDiskMap {
     /// In bytes.
-    static let digestLength = 32
+    static let sumLength = 8
 
     static func encode(_ header: ImageDiskHeader, runs: [UInt8]) -> [UInt8] {
         let bytes = header.bytes + runs
-        return bytes + Digest(of: bytes).bytes
+        let sum = checkSum(bytes[...])
+        return bytes + (0..<sumLength).map { UInt8(truncatingIfNeeded: sum >> (8 * UInt64($0))) }
     }
 
     /// The header and the runs. Nil where `bytes` are no map, or are damaged.
     static func decode(_ bytes: [UInt8]) -> (header: ImageDiskHeader, runs: [UInt8])? {
-        guard let header = ImageDiskHeader(bytes), bytes.count >= header.bytes.count + digestLength else { return nil }
-        let content = Array(bytes.dropLast(digestLength))
-        guard Digest(of: content).bytes == bytes.suffix(digestLength) else { return nil }
-        return (header, Array(content.dropFirst(header.bytes.count)))
+        guard let header = ImageDiskHeader(bytes), bytes.count >= header.length + sumLength else { return nil }
+        let end = bytes.count - sumLength
+        let sum = bytes[end...].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        return checkSum(bytes[..<end]) == sum ? (header, Array(bytes[header.length..<end])) : nil
+    }
+
+    /// FNV-1a of 64 bits.
+    private static func checkSum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        var sum: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in bytes { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return sum
     }
 
     /// In bytes.
-    static let lengthLimit = ImageDiskHeader.lengthLimit + DiskMap.runLimit * DiskMap.runLength + digestLength
+    static let lengthLimit = ImageDiskHeader.lengthLimit + DiskMap.runLimit * DiskMap.runLength + sumLength
 }
 
 /// What stands before the runs in a map's file: a magic number that names the format, the disk's size, and the files that the runs count.
 /// Integers are little-endian: the magic of 8 bytes, the blocks and the number of files of 32 bits, and an id of 64 bits for each file.
 struct ImageDiskHeader: Equatable {
     /// Another format, or another file system in it, has another number: its disks are unpacked again.
-    static let magic = Array("SWDISK02".utf8)
+    static let magic = Array("SWDISK03".utf8)
     private static let fixedLength = 16
     private static let idLength = 8
 
@@ -74,6 +83,9 @@ struct ImageDiskHeader: Equatable {
         guard count <= LayerChain.partLimit, bytes.count >= Self.fixedLength + Self.idLength * count else { return nil }
         files = (0..<count).map { integer(Self.fixedLength + Self.idLength * $0, Self.idLength) }
     }
+
+    /// In bytes.
+    var length: Int { Self.fixedLength + Self.idLength * files.count }
 
     var bytes: [UInt8] {
         func bytes(_ value: UInt64, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) } }

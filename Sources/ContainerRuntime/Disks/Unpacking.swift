@@ -94,7 +94,9 @@ struct Unpacking {
     }
 
     private func run(_ targets: [Target], _ start: StartingDisk) throws(ContainerError) -> Int32 {
-        let layers = try verifiedLayers(of: targets)
+        var copies = LayerCopies(in: store)
+        let layers = try verifiedLayers(of: targets, &copies)
+        defer { withExtendedLifetime(copies) {} }
         let kernel = try installation.open("the kernel", installation.kernel)
         let initrd = try installation.open("the initrd", installation.initrd)
         let machine: MachineConfiguration
@@ -111,14 +113,15 @@ struct Unpacking {
         let task = UnpackingConfiguration(steps: steps(targets, layers))
         let configuration = LaunchConfiguration(machine: machine, task: .unpacking(task), launched: monotonicNanoseconds())
         let files = [kernel, initrd] + start.openFiles + layers.map(\.range.file) + targets.flatMap { [$0.blocks.file, $0.map.file] }
-        let child = try VMMProcess(configuration, handing: files, from: installation, in: cgroupParent.map { Placement(parent: $0, memory: Self.memory, cpus: 1) })
+        let child = try VMMProcess(
+            configuration, handing: files, from: installation, in: cgroupParent.map { Placement(parent: $0, memory: Self.memory, cpus: 1) })
         do throws(SystemError) { return try child.wait() } catch { throw .system(what: "the unpacking VMM cannot be waited for", error) }
     }
 
-    private func verifiedLayers(of targets: [Target]) throws(ContainerError) -> [VerifiedLayer] {
+    private func verifiedLayers(of targets: [Target], _ copies: inout LayerCopies) throws(ContainerError) -> [VerifiedLayer] {
         var layers: [VerifiedLayer] = []
         for number in targets.flatMap(\.part.layers) {
-            layers.append(try VerifiedLayer(image.layers[number], blob: blobs[number], name: name(number), store: store))
+            layers.append(try VerifiedLayer(image.layers[number], blob: blobs[number], name: name(number), &copies))
         }
         return layers
     }

@@ -47,7 +47,9 @@ extension IsolationFacts {
     /// What the kernel says it has no mitigation against.
     private var speculation: Check {
         let open = vulnerabilities.filter { $0.value.hasPrefix("Vulnerable") }.map(\.key).sorted()
-        if vulnerabilities.isEmpty { return Check("speculation", .warning, "the kernel doesn't tell which weaknesses of its processor are mitigated") }
+        if vulnerabilities.isEmpty {
+            return Check("speculation", .warning, "the kernel doesn't tell which weaknesses of its processor are mitigated")
+        }
         if open.isEmpty { return Check("speculation", .ok, "the processor's known weaknesses are mitigated") }
         return Check(
             "speculation", .warning, "not mitigated: \(open.joined(separator: ", ")): a guest may learn what others compute",

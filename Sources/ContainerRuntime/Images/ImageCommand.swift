@@ -3,6 +3,7 @@ import Images
 import CLinux
 import Glibc
 import OCI
+import Progress
 public import Wire
 
 /// What the commands take from their surroundings.
@@ -21,6 +22,23 @@ public struct ImageSurroundings {
     }
 
     func openStore() throws(ContainerError) -> ContentStore { try ContainerRuntime.openStore(environment) }
+
+    /// A display on standard error.
+    func observer(_ words: ProgressWords, isQuiet: Bool) -> TransferObserver {
+        let prefix = Array("TERM=".utf8)
+        let terminal = environment.first { $0.bytes.starts(with: prefix) }.map { String(decoding: $0.bytes.dropFirst(prefix.count), as: UTF8.self) }
+        let progress = TransferProgress(.onStandardError(isQuiet: isQuiet, terminal: terminal), words)
+        return TransferObserver(
+            begin: { progress.begin($0) },
+            moved: { layer, bytes in
+                progress.moved(layer, bytes)
+                progress.drawInTime()
+            },
+            finished: { layer, isNew in
+                progress.finish(layer, isNew: isNew)
+                progress.draw()
+            })
+    }
 }
 
 /// This user's store, made where there is none.
@@ -90,6 +108,18 @@ extension ContentStore {
 extension Digest {
     /// Docker's short form of an ID.
     var short: String { String(decoding: hexadecimal.utf8.prefix(12), as: UTF8.self) }
+}
+
+extension OptionParser {
+    /// Nil where the arguments ask for the command's help, which is printed then.
+    func parse(
+        _ arguments: [Text], orPrint help: String, for key: Key, in surroundings: ImageSurroundings
+    ) throws(ContainerError) -> (options: [ParsedOption<Key>], operands: [Text])? {
+        let parsed = try parse(arguments)
+        guard parsed.options.contains(where: { $0.key == key }) else { return parsed }
+        surroundings.print(help)
+        return nil
+    }
 }
 
 /// Table or JSON.

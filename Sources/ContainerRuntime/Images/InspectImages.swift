@@ -25,11 +25,7 @@ enum InspectImages {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (options, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         var isIndented = true
         for option in options where option.key == .format {
             guard option.value?.string == "json" else { throw parser.usage("--format \"\(option.value?.string ?? "")\": only json is there") }

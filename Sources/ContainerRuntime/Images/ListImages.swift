@@ -39,11 +39,7 @@ enum ListImages {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (options, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         guard operands.count <= 1 else { throw parser.usage("\"\(operands[1].string)\" is not expected: give at most one name") }
         var format = OutputFormat.table
         for option in options where option.key == .format { format = try OutputFormat(option, or: parser.usage) }

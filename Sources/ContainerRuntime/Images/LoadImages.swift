@@ -2,6 +2,7 @@
 import Glibc
 import Images
 import OCI
+import Progress
 import Wire
 
 enum LoadImages {
@@ -11,7 +12,7 @@ enum LoadImages {
         command: "swiftlet load",
         definitions: [
             .init(.input, "input", short: "i", .required("FILE"), "Read this archive or layout instead of standard input"),
-            .init(.quiet, "quiet", short: "q", .none, "Accepted: there is no progress to hide"),
+            .init(.quiet, "quiet", short: "q", .none, "Show no progress"),
             .init(.help, "help", .none, "Show this help"),
         ], isInterspersed: true)
 
@@ -28,21 +29,18 @@ enum LoadImages {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (options, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         if let extra = operands.first { throw parser.usage("\"\(extra.string)\" is not expected: write -i FILE, or < FILE") }
         let path = options.last { $0.key == .input }?.value
         if path == nil && isatty(STDIN_FILENO) == 1 { throw .emptyInput }
 
         let store = try surroundings.openStore()
+        let observer = surroundings.observer(.load, isQuiet: options.contains { $0.key == .quiet })
         let images: [LoadedImage]
         do throws(ImageError) {
             images =
-                if let path { try ImageImport.load(path: path.bytes, into: store) } else {
-                    try ImageImport.load(descriptor: STDIN_FILENO, into: store)
+                if let path { try ImageImport.load(path: path.bytes, into: store, observer) } else {
+                    try ImageImport.load(descriptor: STDIN_FILENO, into: store, observer)
                 }
         } catch { throw .image(name: path?.string ?? "standard input", error) }
         for image in images {

@@ -33,11 +33,7 @@ enum PruneImages {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (options, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         if let extra = operands.first { throw parser.usage("\"\(extra.string)\" is not expected: prune takes options only") }
         var until: Instant?
         for option in options where option.key == .filter { until = try limit(option.value?.string ?? "") }

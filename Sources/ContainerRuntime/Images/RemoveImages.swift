@@ -29,11 +29,7 @@ enum RemoveImages {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (options, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         guard !operands.isEmpty else { throw parser.usage("no image: name one or more") }
         let store = try surroundings.openStore()
         let isForced = options.contains { $0.key == .force }

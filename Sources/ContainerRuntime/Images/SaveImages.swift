@@ -3,15 +3,17 @@ import Glibc
 import Images
 import LinuxSystem
 import OCI
+import Progress
 import Wire
 
 enum SaveImages {
-    private enum Option: Equatable, Sendable { case output, help }
+    private enum Option: Equatable, Sendable { case output, quiet, help }
 
     private static let parser = OptionParser<Option>(
         command: "swiftlet save",
         definitions: [
             .init(.output, "output", short: "o", .required("FILE"), "Write to this file instead of standard output"),
+            .init(.quiet, "quiet", short: "q", .none, "Show no progress"),
             .init(.help, "help", .none, "Show this help"),
         ], isInterspersed: true)
 
@@ -28,11 +30,7 @@ enum SaveImages {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (options, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         guard !operands.isEmpty else { throw parser.usage("no image: name one or more") }
         let path = options.last { $0.key == .output }?.value
         if path == nil && isatty(STDOUT_FILENO) == 1 { throw .outputIsATerminal }
@@ -49,10 +47,19 @@ enum SaveImages {
                 }
             }
         }
+        let observer = surroundings.observer(.save, isQuiet: options.contains { $0.key == .quiet })
+        func write(to output: Int32, _ name: String) throws(ContainerError) {
+            do throws(ExportError) { try ImageExport.write(images, from: store, to: output, observer) } catch {
+                switch error {
+                case .store(let error): throw .store(error)
+                case .output(let error): throw .output(path: name, error)
+                }
+            }
+        }
         if let path {
-            try OutputFile.write(path) { output throws(ContainerError) in try write(images, store, output, path.string) }
+            try OutputFile.write(path) { output throws(ContainerError) in try write(to: output, path.string) }
         } else {
-            try write(images, store, STDOUT_FILENO, "standard output")
+            try write(to: STDOUT_FILENO, "standard output")
         }
         return 0
     }
@@ -71,15 +78,6 @@ enum SaveImages {
         switch try store.find(operand) {
         case .named(let entry): return [entry]
         case .identified(_, let entries): return entries.prefix(1).map { StoredImage(name: nil, descriptor: $0.descriptor) }
-        }
-    }
-
-    private static func write(_ images: [SavedImage], _ store: ContentStore, _ output: Int32, _ name: String) throws(ContainerError) {
-        do throws(ExportError) { try ImageExport.write(images, from: store, to: output) } catch {
-            switch error {
-            case .store(let error): throw .store(error)
-            case .output(let error): throw .output(path: name, error)
-            }
         }
     }
 }

@@ -21,11 +21,7 @@ enum TagImage {
     }
 
     static func run(_ arguments: [Text], in surroundings: ImageSurroundings) throws(ContainerError) -> Int32 {
-        let (options, operands) = try parser.parse(arguments)
-        if options.contains(where: { $0.key == .help }) {
-            surroundings.print(help)
-            return 0
-        }
+        guard let (_, operands) = try parser.parse(arguments, orPrint: help, for: .help, in: surroundings) else { return 0 }
         guard operands.count == 2 else { throw parser.usage("give two names: the image's, and the new one") }
         let name: ImageName
         do throws(OCIError) { name = try ImageName(operands[1].string) } catch { throw .imageName(error) }

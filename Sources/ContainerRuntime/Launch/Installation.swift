@@ -41,6 +41,8 @@ public struct Installation: Equatable, Sendable {
     public var registryClient: String { programs + "/swiftlet-registry" }
     public var kernel: String { data + "/vmlinux" }
     public var initrd: String { data + "/initrd" }
+    /// The default seccomp profile, compiled.
+    var seccompProfiles: String { data + "/seccomp.profiles" }
     /// The VMM's compiled seccomp filters.
     public var filters: String { data + "/filters" }
     /// The empty file system that images are unpacked onto.

@@ -1,5 +1,6 @@
 // From options, image and open files to the configuration that the VMM gets. Pure: it opens nothing.
 public import AgentProtocol
+public import Confinement
 public import LaunchConfiguration
 import LinuxSystem
 import OCI
@@ -31,6 +32,9 @@ public struct LaunchPlan: Sendable {
     /// Of the terminal outside.
     public var windowSize = WindowSize(rows: 0, columns: 0)
 
+    /// What the container's processes run under; nil: no filter.
+    public var seccomp: SeccompProgram?
+
     /// The one container of the VM and its first process.
     private static let container: UInt32 = 1
     private static let firstProcess: UInt32 = 1
@@ -55,6 +59,7 @@ public struct LaunchPlan: Sendable {
             storage = .disk(index: UInt8(disks.count))
             disks.append(Disk(.extents([scratch]), access: .ephemeral, serial: "scratch", name: "the scratch disk"))
         }
+        for index in disks.indices { disks[index].limits = options.diskRates.limits(group: 0) }
 
         var machine = MachineConfiguration(
             memory: options.memory, cpus: options.cpus, kernel: files.kernel, initrd: files.initrd, disks: disks)
@@ -76,7 +81,7 @@ public struct LaunchPlan: Sendable {
     private func frames(storage: RootStorage) throws(ContainerError) -> [UInt8] {
         let messages = [
             HostMessage.createContainer(containerSpec(storage: storage)).frame,
-            HostMessage.startProcess(processSpec()).frame,
+            HostMessage.startProcess(try processSpec()).frame,
         ]
         guard messages.allSatisfy({ $0.payload.count <= Frame.payloadLimit }) else { throw .tooLargeRequest }
         return messages.flatMap(\.bytes)
@@ -88,12 +93,18 @@ public struct LaunchPlan: Sendable {
             readOnlyRoot: options.readOnlyRoot)
         spec.mounts = options.temporaryMounts
         spec.files = ContainerDefaults.files(hostname: hostname)
-        spec.maskedPaths = ContainerDefaults.maskedPaths
-        spec.readOnlyPaths = ContainerDefaults.readOnlyPaths
+        let confinement = options.confinement
+        if !confinement.isPrivileged && !confinement.exposesSystemPaths {
+            spec.maskedPaths = ContainerDefaults.maskedPaths
+            spec.readOnlyPaths = ContainerDefaults.readOnlyPaths
+        }
+        spec.isPrivileged = confinement.isPrivileged
+        if !confinement.isPrivileged { spec.deviceProgram = DeviceProgram.compile(DeviceRule.standard) }
+        spec.processLimit = confinement.processLimit
         return spec
     }
 
-    private func processSpec() -> ProcessSpec {
+    private func processSpec() throws(ContainerError) -> ProcessSpec {
         let streams: ProcessStreams =
             options.terminal
             ? .terminal(port: Self.outputPort, size: windowSize)
@@ -102,6 +113,9 @@ public struct LaunchPlan: Sendable {
             container: Self.container, process: Self.firstProcess, arguments: process.arguments, environment: process.environment,
             workingDirectory: process.workingDirectory, streams: streams)
         spec.user = process.user
+        do throws(ConfinementError) { spec.capabilities = try options.confinement.capabilities().rawValue } catch { throw .confinement(error) }
+        spec.noNewPrivileges = options.confinement.noNewPrivileges
+        spec.filter = seccomp?.bytes ?? []
         spec.limits = ContainerDefaults.limits.filter { limit in !options.limits.contains { $0.resource == limit.resource } } + options.limits
         return spec
     }

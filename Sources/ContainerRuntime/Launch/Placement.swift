@@ -3,8 +3,6 @@ import Glibc
 import Jail
 
 struct Placement: Equatable, Sendable {
-    /// Below the root of the hierarchy, as with Docker.
-    static let defaultParent = "/swiftlet"
     /// Beside guest RAM: page tables (a 512th of it for KVM's, as much for the host's), the machine's state in KVM, the VMM itself, and room for the pages of
     /// image files that it reads, which the kernel takes back when they are in the way. In bytes.
     static let memoryOverhead: UInt64 = 64 << 20
@@ -15,14 +13,14 @@ struct Placement: Equatable, Sendable {
     static let period: UInt64 = 100_000
 
     let parent: String
-    let limits: CgroupLimits
+    var limits: CgroupLimits
 
-    /// `processorTime` in microseconds per period; nil: a processor for each vCPU and one for devices.
-    init(parent: String = Placement.defaultParent, memory: UInt64, cpus: UInt8, processorTime: UInt64? = nil) {
+    /// Processor time for each vCPU and for devices.
+    init(parent: String, memory: UInt64, cpus: UInt8) {
         self.parent = parent
         var limits = CgroupLimits()
         limits.memory = memory + memory / Self.memoryOverheadShare + Self.memoryOverhead
-        limits.processorTime = processorTime ?? (UInt64(cpus) + 1) * Self.period
+        limits.processorTime = (UInt64(cpus) + 1) * Self.period
         limits.threads = UInt64(cpus) + Self.otherThreads
         self.limits = limits
     }
@@ -36,8 +34,19 @@ struct Placement: Equatable, Sendable {
 
 extension RunOptions {
     /// Root's VMMs have one unless it is declined. Others would need a part of the hierarchy to be theirs.
-    var placement: Placement? {
-        guard cgroups ?? (Identity.available() == .fresh) else { return nil }
-        return Placement(parent: cgroupParent, memory: memory, cpus: cpus, processorTime: processorTime)
+    func placement() throws(ContainerError) -> Placement? {
+        guard cgroups ?? (Identity.available() == .fresh) else {
+            if processorShares != nil || diskWeight != nil {
+                throw .usage(
+                    "--cpu-shares and --blkio-weight need a cgroup: run as root without --cgroups=disabled, or leave them out",
+                    command: "swiftlet run")
+            }
+            return nil
+        }
+        var placement = Placement(parent: cgroupParent, memory: memory, cpus: cpus)
+        if let processorTime { placement.limits.processorTime = processorTime }
+        placement.limits.processorShares = processorShares
+        placement.limits.diskWeight = diskWeight
+        return placement
     }
 }

@@ -60,12 +60,13 @@ public enum Run {
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
         let store = try surroundings.openStore()
         let image = try load(options, from: store, surroundings)
+        let seccomp = try SeccompFilter.program(for: options.confinement, installation)
 
         let hostname = options.hostname ?? randomHostname()
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let placement = options.placement
+        let placement = try options.placement()
         let unpacking = try Unpacking(image, store: try openDisks(store), installation: installation, cgroupParent: placement?.parent)
         let disk = try unpacking.disk(limit: try surroundings.diskLimit())
         let scratch = try makeScratch(options, surroundings)
@@ -76,6 +77,7 @@ public enum Run {
             scratch: scratch.map { Extent(descriptor: $0.descriptor.raw, offset: 0, length: $0.size) },
             timeline: timeline?.descriptor.raw ?? (options.timeline == .summary ? STDERR_FILENO : nil))
         var plan = LaunchPlan(options: options, process: process, image: disk?.content, hostname: hostname, files: files)
+        plan.seccomp = seccomp
         if options.terminal { plan.windowSize = currentWindowSize() }
         let configuration = try plan.configuration(launched: surroundings.launched)
 

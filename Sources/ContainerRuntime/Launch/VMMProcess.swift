@@ -26,7 +26,8 @@ final class VMMProcess {
             let memory = OpenFile(owning: try Self.memory(configuration))
             let pipe = try OwnedDescriptor.pipe()
             let arguments = LaunchArguments(
-                configuration: memory.descriptor.raw, kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: pipe.reading.raw, identity: identity.rawValue)
+                configuration: memory.descriptor.raw, kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: pipe.reading.raw,
+                identity: identity.rawValue)
             cgroup = try placement?.makeCgroup()
             do {
                 process = try JailedProcess(

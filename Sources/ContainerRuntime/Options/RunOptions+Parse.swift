@@ -1,11 +1,14 @@
 // The options of `swiftlet run`: their table, and what their values must look like.
 import AgentProtocol
+import Confinement
 import LaunchConfiguration
 public import Wire
 
 enum RunOption: Equatable, Sendable {
     case interactive, terminal, environment, environmentFile, workingDirectory, user, hostname, entrypoint, readOnly, tmpfs, cpus, memory
-    case cgroups, cgroupParent, storageSize, pull, name, remove, kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
+    case cpuShares, blockWeight, cgroups, cgroupParent, storageSize, readBytes, writeBytes, readOperations, writeOperations, pull, name, remove
+    case kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
+    case addCapability, dropCapability, privileged, securityOption, processLimit
 
     static let parser = OptionParser<RunOption>(
         command: "swiftlet run",
@@ -22,9 +25,15 @@ enum RunOption: Equatable, Sendable {
             .init(.tmpfs, "tmpfs", .required("DIR[:OPTIONS]"), "Mount a file system in memory"),
             .init(.cpus, "cpus", .required("N"), "Processor time, and as many virtual CPUs, rounded up, to 64 (1)"),
             .init(.memory, "memory", short: "m", .required("SIZE"), "Memory of the machine, as 512m or 2g (512m)"),
+            .init(.cpuShares, "cpu-shares", short: "c", .required("N"), "Weight of processor time beside others' 1024, 2 to 262144"),
+            .init(.blockWeight, "blkio-weight", .required("N"), "Weight of disk time beside others' 500, 10 to 1000"),
             .init(.cgroups, "cgroups", .required("WHETHER"), "A cgroup for the machine: enabled or disabled (root: enabled)"),
             .init(.cgroupParent, "cgroup-parent", .required("PATH"), "The cgroup in which the machine's is made (/swiftlet)"),
             .init(.storageSize, "storage-size", .required("SIZE"), "Keep what is written on a disk of this size, not in memory"),
+            .init(.readBytes, "device-read-bps", .required("/:SIZE"), "Bytes a second that are read from the container's disks, as /:10m"),
+            .init(.writeBytes, "device-write-bps", .required("/:SIZE"), "Bytes a second that are written to the disk of --storage-size"),
+            .init(.readOperations, "device-read-iops", .required("/:N"), "Reads a second from the container's disks"),
+            .init(.writeOperations, "device-write-iops", .required("/:N"), "Writes a second to the disk of --storage-size"),
             .init(.pull, "pull", .required("WHEN"), "Get the image: missing, always or never (missing)"),
             .init(.name, "name", .required("NAME"), "Reserve a name while the container runs"),
             .init(.remove, "rm", .none, "Accepted: nothing is ever kept"),
@@ -34,6 +43,11 @@ enum RunOption: Equatable, Sendable {
             .init(.logLevel, "log-level", .required("LEVEL"), "error, warn, info or debug (warn)"),
             .init(.ulimit, "ulimit", .required("NAME=SOFT[:HARD]"), "Set a resource limit; -1 is unlimited"),
             .init(.stopSignal, "stop-signal", .required("SIGNAL"), "What SIGTERM becomes for the command"),
+            .init(.addCapability, "cap-add", .required("NAME"), "Add a capability, or ALL"),
+            .init(.dropCapability, "cap-drop", .required("NAME"), "Drop a capability, or ALL"),
+            .init(.privileged, "privileged", .none, "All capabilities and devices of the machine, and no seccomp filter"),
+            .init(.securityOption, "security-opt", .required("OPTION"), "seccomp=FILE, no-new-privileges, systempaths=unconfined, …"),
+            .init(.processLimit, "pids-limit", .required("N"), "Processes and threads at most; -1 is unlimited (-1)"),
             .init(.help, "help", .none, "Show this help"),
         ])
 }
@@ -66,6 +80,10 @@ extension RunOptions {
         guard let image = operands.first else { throw RunOption.parser.usage("no image: name one after the options") }
         var options = RunOptions(image: image, command: Array(operands.dropFirst()))
         for option in parsed { try options.apply(option) }
+        if options.diskRates.limitsWriting, options.storageSize == nil {
+            throw RunOption.parser.usage(
+                "what the container writes is kept in memory: give --storage-size SIZE with --device-write-bps or --device-write-iops")
+        }
         return .run(options)
     }
 
@@ -96,7 +114,24 @@ extension RunOptions {
         case .kernel: kernel = value
         case .initrd: initrd = value
         case .timeline: timeline = option.value.map(Timeline.file) ?? .summary
-        case .cpus, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal: try applyQuantity(option, value.string)
+        case .readBytes, .writeBytes, .readOperations, .writeOperations: try applyRate(option, value)
+        case .privileged: confinement.isPrivileged = true
+        case .addCapability, .dropCapability, .securityOption: try applyConfinement(option, value)
+        case .cpus, .cpuShares, .blockWeight, .memory, .storageSize, .pull, .logLevel, .ulimit, .stopSignal, .processLimit:
+            try applyQuantity(option, value.string)
+        }
+    }
+
+    private mutating func applyConfinement(_ option: ParsedOption<RunOption>, _ value: Text) throws(ContainerError) {
+        if option.key == .securityOption {
+            if let problem = confinement.apply(securityOption: value) { throw wrong(option, problem) }
+            return
+        }
+        do throws(ConfinementError) { _ = try CapabilitySet(adding: [value.string], dropping: []) } catch { throw wrong(option, error.description) }
+        if option.key == .addCapability {
+            confinement.addedCapabilities.append(value.string)
+        } else {
+            confinement.droppedCapabilities.append(value.string)
         }
     }
 
@@ -108,6 +143,12 @@ extension RunOptions {
             }
             cpus = UInt8(count)
             processorTime = Quantities.processorTime(text)
+        case .cpuShares:
+            guard let shares = UInt64(text), (2...262_144).contains(shares) else { throw wrong(option, "it must be a number from 2 to 262144") }
+            processorShares = shares
+        case .blockWeight:
+            guard let weight = UInt64(text), (10...1000).contains(weight) else { throw wrong(option, "it must be a number from 10 to 1000") }
+            diskWeight = weight
         case .memory:
             let size = try size(option, text)
             guard size >= Self.minimumMemory else { throw wrong(option, "a machine needs at least 32m: try 512m") }
@@ -131,10 +172,31 @@ extension RunOptions {
             case .success(let limit): limits = limits.filter { $0.resource != limit.resource } + [limit]
             case .failure(let phrase): throw wrong(option, phrase.description)
             }
+        case .processLimit:
+            // More than a kernel can have (PID_MAX_LIMIT) is no limit.
+            guard let number = Int64(text), number >= -1 else { throw wrong(option, "it must be a number of processes, or -1") }
+            confinement.processLimit = number > 4 << 20 ? 0 : UInt32(clamping: number)
         case .stopSignal:
             guard let number = Quantities.signal(text) else { throw wrong(option, "it is no signal: give a name such as SIGQUIT or a number") }
             stopSignal = number
         default: break
+        }
+    }
+
+    private mutating func applyRate(_ option: ParsedOption<RunOption>, _ value: Text) throws(ContainerError) {
+        let isSize = option.key == .readBytes || option.key == .writeBytes
+        let rate: UInt64
+        switch DiskRates.parse(value, isSize: isSize) {
+        case .success(let number): rate = number
+        case .failure(let phrase): throw wrong(option, phrase.description)
+        }
+        // As with Docker, 0 is no limit.
+        let limit = rate == 0 ? nil : rate
+        switch option.key {
+        case .readBytes: diskRates.readBytes = limit
+        case .writeBytes: diskRates.writeBytes = limit
+        case .readOperations: diskRates.readOperations = limit
+        default: diskRates.writeOperations = limit
         }
     }
 

@@ -45,6 +45,10 @@ public struct RunOptions: Equatable, Sendable {
     public var cpus: UInt8 = 1
     /// In microseconds for each 100,000; nil: what vCPUs and devices can use.
     public var processorTime: UInt64?
+    /// 2 to 262,144, beside other cgroups' 1,024.
+    public var processorShares: UInt64?
+    /// 10 to 1,000, beside other cgroups' 500.
+    public var diskWeight: UInt64?
     /// Whether the VMM gets a cgroup; nil: where it can.
     public var cgroups: Bool?
     /// A path below the root of the hierarchy.
@@ -53,6 +57,7 @@ public struct RunOptions: Equatable, Sendable {
     public var memory = defaultMemory
     /// In bytes; nil: what the container writes is kept in the guest's memory.
     public var storageSize: UInt64?
+    public var diskRates = DiskRates()
     public var pull = PullPolicy.missing
     public var name: Text?
     public var kernel: Text?
@@ -61,6 +66,7 @@ public struct RunOptions: Equatable, Sendable {
     public var logLevel = LogLevel.warn
     public var limits: [ResourceLimit] = []
     public var stopSignal: UInt8?
+    public var confinement = ConfinementOptions()
     public var image: Text
     public var command: [Text]
 

@@ -73,8 +73,8 @@ public final class Ingest {
         if let failure { throw failure }
     }
 
-    /// Writes `length` bytes of an open file from `offset` on.
-    func append(contentsOf file: Int32, offset: UInt64, length: UInt64) throws(StoreError) {
+    /// Writes `length` bytes of an open file from `offset` on; `progress` is told again and again how much of the blob is there.
+    func append(contentsOf file: Int32, offset: UInt64, length: UInt64, _ progress: (UInt64) -> Void = { _ in }) throws(StoreError) {
         var position: UInt64 = 0
         while position < length {
             let bytes: [UInt8]
@@ -84,6 +84,7 @@ public final class Ingest {
             if bytes.isEmpty { return }
             try append(bytes.span)
             position += UInt64(bytes.count)
+            progress(received)
         }
     }
 

@@ -25,15 +25,23 @@ struct DockerArchiveImport {
             throw .layerCount(layers: image.layers.count, identifiers: configuration.diffIDs.count)
         }
 
+        var ranges: [FileRange] = []
+        for (number, path) in image.layers.enumerated() { ranges.append(try files.require(path, what: Self.what(number, image))) }
+        blobs.observer.begin(zip(configuration.diffIDs, ranges).map { ($0, $1.length) })
         var layers: [Descriptor] = []
         for (number, path) in image.layers.enumerated() {
-            let known = stored[path]
-            let layer = if let known { known } else { try load(path, what: "layer \(number + 1) of \(image.layers.count)") }
+            let layer: Descriptor
+            if let known = stored[path] {
+                layer = known
+                blobs.observer.finished(number, false)
+            } else {
+                layer = try load(ranges[number], path, number: number, what: Self.what(number, image))
+            }
             stored[path] = layer
             // Of a compressed layer only the guest learns what is inside.
             let diffID = configuration.diffIDs[number]
             guard MediaType(layer.mediaType) != .layer(.none) || layer.digest == diffID else {
-                throw .wrongDigest(what: "layer \(number + 1) of \(image.layers.count)", expected: diffID)
+                throw .wrongDigest(what: Self.what(number, image), expected: diffID)
             }
             layers.append(layer)
         }
@@ -43,12 +51,13 @@ struct DockerArchiveImport {
         return LoadedImage(names: names, id: configurationDescriptor.digest, tag: nil)
     }
 
-    private func load(_ path: String, what: String) throws(ImageError) -> Descriptor {
-        let range = try files.require(path, what: what)
+    private static func what(_ layer: Int, _ image: DockerArchiveImage) -> String { "layer \(layer + 1) of \(image.layers.count)" }
+
+    private func load(_ range: FileRange, _ path: String, number: Int, what: String) throws(ImageError) -> Descriptor {
         let compression = Compression(magic: try range.readPrefix(4))
         let digest = if let named = ArchiveIndex.digest(ofLayer: path) { named } else { try hash(range) }
         let descriptor = Descriptor(mediaType: compression.layerMediaType, digest: digest, size: range.length)
-        try blobs.copy(range, as: descriptor, what: what)
+        try blobs.copy(range, as: descriptor, what: what, layer: number)
         return descriptor
     }
 

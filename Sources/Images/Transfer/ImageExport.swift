@@ -26,21 +26,25 @@ public struct ImageExport {
 
     private let store: ContentStore
     private let output: Int32
+    private let observer: TransferObserver
     /// By their names, which is the order in which they are written.
     private var blobs: [String: Descriptor] = [:]
     private var index: [JSONValue] = []
     private var manifest: [JSONValue] = []
 
     /// Writes an archive of `images` to an open file. Equal images make equal archives.
-    public static func write(_ images: [SavedImage], from store: ContentStore, to output: Int32) throws(ExportError) {
-        var export = ImageExport(store: store, output: output)
+    public static func write(
+        _ images: [SavedImage], from store: ContentStore, to output: Int32, _ observer: TransferObserver = .none
+    ) throws(ExportError) {
+        var export = ImageExport(store: store, output: output, observer: observer)
         do throws(StoreError) { for image in images { try export.add(image) } } catch { throw .store(error) }
         try export.write()
     }
 
-    private init(store: ContentStore, output: Int32) {
+    private init(store: ContentStore, output: Int32, observer: TransferObserver) {
         self.store = store
         self.output = output
+        self.observer = observer
     }
 
     // MARK: What it will hold
@@ -87,7 +91,15 @@ public struct ImageExport {
 
     private func write() throws(ExportError) {
         try put(ArchiveWriter.directory(Array("blobs/".utf8)) + ArchiveWriter.directory(Array("blobs/sha256/".utf8)))
-        for (_, blob) in blobs.sorted(by: { $0.key < $1.key }) { try put(blob) }
+        var layers: [(digest: Digest, size: UInt64)] = []
+        for (_, blob) in blobs where blob.isLayer { layers.append((blob.digest, blob.size)) }
+        layers.sort { $0.digest.hexadecimal < $1.digest.hexadecimal }
+        observer.begin(layers)
+        var number = 0
+        for (_, blob) in blobs.sorted(by: { $0.key < $1.key }) {
+            try put(blob, layer: blob.isLayer ? number : nil)
+            if blob.isLayer { number += 1 }
+        }
         let index = JSONValue.object(
             ("schemaVersion", .integer(2)), ("mediaType", .string("application/vnd.oci.image.index.v1+json")), ("manifests", .array(index)))
         try put("index.json", index)
@@ -108,7 +120,7 @@ public struct ImageExport {
     }
 
     /// Copies a blob and checks it on its way: what the store's disk has lost must not be passed on.
-    private func put(_ blob: Descriptor) throws(ExportError) {
+    private func put(_ blob: Descriptor, layer: Int?) throws(ExportError) {
         let path = ContentStore.blobPath(blob.digest)
         let file: OpenFile
         do throws(StoreError) {
@@ -128,8 +140,16 @@ public struct ImageExport {
             unsafe bytes.withUnsafeBytes { unsafe hash.add($0) }
             try put(bytes)
             position += UInt64(bytes.count)
+            if let layer { observer.moved(layer, position) }
         }
         guard hash.digest() == blob.digest else { throw .store(.damaged(path: path)) }
         try put([UInt8](repeating: 0, count: ArchiveWriter.padding(blob.size)))
+        if let layer { observer.finished(layer, true) }
+    }
+}
+
+extension Descriptor {
+    fileprivate var isLayer: Bool {
+        if case .layer = MediaType(mediaType) { true } else { false }
     }
 }

@@ -14,21 +14,25 @@ public struct LoadedImage: Equatable, Sendable {
 
 public enum ImageImport {
     /// Stores every image of the directory or archive at `path`.
-    public static func load(path: [UInt8], into store: ContentStore) throws(ImageError) -> [LoadedImage] {
-        try load(LocalImage(path: path), into: store)
+    public static func load(
+        path: [UInt8], into store: ContentStore, _ observer: TransferObserver = .none
+    ) throws(ImageError) -> [LoadedImage] {
+        try load(LocalImage(path: path), BlobImport(store, observer))
     }
 
     /// Stores every image of an open archive. A stream, which can't be read at any place, is copied beside the store's blobs first.
-    public static func load(descriptor: Int32, into store: ContentStore) throws(ImageError) -> [LoadedImage] {
-        try load(LocalImage(archive: file(descriptor, store), name: "standard input"), into: store)
+    public static func load(
+        descriptor: Int32, into store: ContentStore, _ observer: TransferObserver = .none
+    ) throws(ImageError) -> [LoadedImage] {
+        try load(LocalImage(archive: file(descriptor, store), name: "standard input"), BlobImport(store, observer))
     }
 
-    private static func load(_ source: LocalImage, into store: ContentStore) throws(ImageError) -> [LoadedImage] {
+    private static func load(_ source: LocalImage, _ blobs: BlobImport) throws(ImageError) -> [LoadedImage] {
         switch source {
-        case .layout(let directory): return try LayoutImport(files: directory, blobs: BlobImport(store)).load()
+        case .layout(let directory): return try LayoutImport(files: directory, blobs: blobs).load()
         // A layout names every blob by its digest.
-        case .archive(let index, hasLayout: true, _): return try LayoutImport(files: index, blobs: BlobImport(store)).load()
-        case .archive(let index, _, _): return try DockerArchiveImport(files: index, blobs: BlobImport(store)).load()
+        case .archive(let index, hasLayout: true, _): return try LayoutImport(files: index, blobs: blobs).load()
+        case .archive(let index, _, _): return try DockerArchiveImport(files: index, blobs: blobs).load()
         }
     }
 
@@ -58,20 +62,28 @@ public enum ImageImport {
 /// Brings single blobs into the store.
 struct BlobImport {
     let store: ContentStore
+    let observer: TransferObserver
 
-    init(_ store: ContentStore) { self.store = store }
+    init(_ store: ContentStore, _ observer: TransferObserver) {
+        self.store = store
+        self.observer = observer
+    }
 
-    /// `what` names the blob in errors.
-    func copy(_ range: FileRange, as descriptor: Descriptor, what: String) throws(ImageError) {
+    /// `what` names the blob in errors; `layer` is its number among those that the observer was told, if it is one.
+    func copy(_ range: FileRange, as descriptor: Descriptor, what: String, layer: Int? = nil) throws(ImageError) {
         guard range.length == descriptor.size else { throw .wrongSize(what: what, expected: descriptor.size, found: range.length) }
         do throws(StoreError) {
-            guard let ingest = try store.ingest(descriptor) else { return }
+            guard let ingest = try store.ingest(descriptor) else {
+                if let layer { observer.finished(layer, false) }
+                return
+            }
             let isResumed = ingest.received > 0
-            do throws(StoreError) { try fill(ingest, from: range) } catch {
+            do throws(StoreError) { try fill(ingest, from: range, layer) } catch {
                 // What somebody else began may have been wrong, rather than this.
                 guard isResumed, case .wrongDigest = error, let second = try store.ingest(descriptor) else { throw error }
-                try fill(second, from: range)
+                try fill(second, from: range, layer)
             }
+            if let layer { observer.finished(layer, true) }
         } catch {
             switch error {
             case .wrongDigest(let expected, _): throw .wrongDigest(what: what, expected: expected)
@@ -81,9 +93,11 @@ struct BlobImport {
         }
     }
 
-    private func fill(_ ingest: Ingest, from range: FileRange) throws(StoreError) {
+    private func fill(_ ingest: Ingest, from range: FileRange, _ layer: Int?) throws(StoreError) {
         let done = ingest.received
-        try ingest.append(contentsOf: range.file.descriptor.raw, offset: range.offset + done, length: range.length - done)
+        try ingest.append(contentsOf: range.file.descriptor.raw, offset: range.offset + done, length: range.length - done) {
+            if let layer { observer.moved(layer, $0) }
+        }
         try ingest.finish()
     }
 

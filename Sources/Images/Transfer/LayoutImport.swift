@@ -58,8 +58,9 @@ struct LayoutImport<Files: ImageFiles> {
             }
             guard manifest.layers.count <= ImageReference.layerLimit else { throw .tooManyLayers(manifest.layers.count) }
             try copyBlob(manifest.configuration, what: "the configuration", &copied)
+            blobs.observer.begin(manifest.layers.map { ($0.digest, $0.size) })
             for (number, layer) in manifest.layers.enumerated() {
-                try copyBlob(layer, what: "layer \(number + 1) of \(manifest.layers.count)", &copied)
+                try copyBlob(layer, what: "layer \(number + 1) of \(manifest.layers.count)", layer: number, &copied)
             }
         case .index:
             guard depth < nestingLimit else { throw .nestedTooDeep }
@@ -83,9 +84,12 @@ struct LayoutImport<Files: ImageFiles> {
         return json
     }
 
-    private func copyBlob(_ descriptor: Descriptor, what: String, _ copied: inout Set<Digest>) throws(ImageError) {
-        guard !copied.contains(descriptor.digest) else { return }
-        try blobs.copy(files.require(Self.path(descriptor.digest), what: what), as: descriptor, what: what)
+    private func copyBlob(_ descriptor: Descriptor, what: String, layer: Int? = nil, _ copied: inout Set<Digest>) throws(ImageError) {
+        guard !copied.contains(descriptor.digest) else {
+            if let layer { blobs.observer.finished(layer, false) }
+            return
+        }
+        try blobs.copy(files.require(Self.path(descriptor.digest), what: what), as: descriptor, what: what, layer: layer)
         copied.insert(descriptor.digest)
     }
 }

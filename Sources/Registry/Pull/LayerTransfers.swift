@@ -2,6 +2,7 @@
 import Images
 import LinuxSystem
 import OCI
+import Progress
 import Synchronization
 
 /// What a pull takes from its surroundings.
@@ -32,13 +33,10 @@ final class LayerTransfers: Sendable {
     private let layers: [Descriptor]
     private let store: ContentStore
     private let settings: PullSettings
-    private let progress: PullProgress
+    private let progress: TransferProgress
     private let state: Mutex<State>
 
-    /// In milliseconds.
-    private static let redrawInterval: Int32 = 100
-
-    init(_ client: RegistryClient, _ layers: [Descriptor], _ store: ContentStore, _ settings: PullSettings, _ progress: PullProgress) {
+    init(_ client: RegistryClient, _ layers: [Descriptor], _ store: ContentStore, _ settings: PullSettings, _ progress: TransferProgress) {
         self.client = client
         self.layers = layers
         self.store = store
@@ -59,7 +57,7 @@ final class LayerTransfers: Sendable {
             }
             while state.withLock({ $0.unfinished > 0 && $0.failure == nil }) {
                 progress.draw()
-                try epoll.wait(timeout: Self.redrawInterval) { _ in }
+                try epoll.wait(timeout: TransferProgress.redrawInterval) { _ in }
                 changed.drain()
             }
             progress.draw()
@@ -92,10 +90,10 @@ final class LayerTransfers: Sendable {
 
     private func fetch(_ index: Int, _ connection: Connection) throws(RegistryError) {
         let observer = BlobObserver(
-            received: { self.progress.received(index, $0) },
-            waits: { milliseconds, _ in self.progress.change(index, to: .retrying((milliseconds + 999) / 1000)) })
+            received: { self.progress.moved(index, $0) },
+            waits: { milliseconds, _ in self.progress.retries(index, in: (milliseconds + 999) / 1000) })
         let what = "the layer \(layers[index].digest)"
         let isNew = try client.fetch(layers[index], what: what, into: store, connection, observer)
-        progress.change(index, to: isNew ? .complete : .present)
+        progress.finish(index, isNew: isNew)
     }
 }

@@ -2,6 +2,7 @@
 // Whatever ends it, what has come stays in the store, and the next pull goes on from there.
 public import Images
 public import OCI
+public import Progress
 import LinuxSystem
 
 public struct PullRequest: Sendable {
@@ -32,18 +33,18 @@ public struct Pull {
     private let request: PullRequest
     private let store: ContentStore
     private let settings: PullSettings
-    private let progress: PullProgress
+    private let progress: TransferProgress
     private let client: RegistryClient
     private let connection: Connection
 
     /// A pull that throws may leave threads behind, in the middle of their transfers: the process is expected to end then, by _exit(2).
     public static func run(
-        _ request: PullRequest, into store: ContentStore, _ settings: PullSettings, _ progress: PullProgress
+        _ request: PullRequest, into store: ContentStore, _ settings: PullSettings, _ progress: TransferProgress
     ) throws(RegistryError) -> PullResult {
         try Pull(request, store, settings, progress).run()
     }
 
-    private init(_ request: PullRequest, _ store: ContentStore, _ settings: PullSettings, _ progress: PullProgress) throws(RegistryError) {
+    private init(_ request: PullRequest, _ store: ContentStore, _ settings: PullSettings, _ progress: TransferProgress) throws(RegistryError) {
         self.request = request
         self.store = store
         self.settings = settings
@@ -56,7 +57,7 @@ public struct Pull {
 
     private func run() throws(RegistryError) -> PullResult {
         let name = request.name
-        progress.note("\(name.tag ?? name.digest?.description ?? ""): Pulling from \(name.repository)")
+        progress.note(printable("\(name.tag ?? name.digest?.description ?? ""): Pulling from \(name.repository)"))
         let known = try stored { () throws(StoreError) in try store.find(name) }
         let top = try resolve(known)
         let (documents, manifest) = try descend(from: top)
@@ -154,7 +155,7 @@ public struct Pull {
             isComplete = (try? stored { () throws(StoreError) in try store.open(layer) }) != nil
         }
         if isComplete { return }
-        progress.begin(layers)
+        progress.begin(layers.map { ($0.digest, $0.size) })
         try LayerTransfers(client, layers, store, settings, progress).run()
     }
 
@@ -181,6 +182,6 @@ public struct Pull {
 
     private func note(_ milliseconds: Int, _ reason: RegistryError) {
         let seconds = (milliseconds + 999) / 1000
-        progress.note("Retrying in \(seconds) second\(seconds == 1 ? "" : "s"): \(reason.cause)")
+        progress.note(printable("Retrying in \(seconds) second\(seconds == 1 ? "" : "s"): \(reason.cause)"))
     }
 }

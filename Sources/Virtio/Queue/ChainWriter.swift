@@ -58,6 +58,12 @@ public struct ChainWriter {
         unsafe try cursor.transfer(atMost: count) { unsafe preadv(descriptor, $0, Int32($1), Int(bitPattern: UInt(offset))) }
     }
 
+    /// The same with what is in the host's memory (RWF_NOWAIT): the rest is asked of the disk and would have to be waited for, which is `wouldBlock` where it is all.
+    /// EOPNOTSUPP: the file system can't do that.
+    public mutating func readWithoutWaiting(from descriptor: Int32, offset: UInt64, atMost count: UInt64) throws(VirtioError) -> Transfer {
+        unsafe try cursor.transfer(atMost: count) { unsafe clinux_preadv_no_wait(descriptor, $0, Int32($1), Int(bitPattern: UInt(offset))) }
+    }
+
     /// readv(2) of at most `count` bytes.
     public mutating func read(from descriptor: Int32, atMost count: UInt64 = .max) throws(VirtioError) -> Transfer {
         unsafe try cursor.transfer(atMost: count) { unsafe readv(descriptor, $0, Int32($1)) }

@@ -28,6 +28,8 @@ public struct QueueLayout: Equatable, Sendable {
 public enum ChainOutcome: Sendable {
     /// Done; so many bytes were written to it.
     case used(UInt32)
+    /// The device keeps the chain, and gives it back by `complete` later.
+    case kept
     /// Not now: the chain stays available, and serving ends.
     case putBack
 }
@@ -174,6 +176,7 @@ public final class SplitQueue {
             while let chain = try next() {
                 switch try body(chain) {
                 case .used(let written): try complete(chain, written: written)
+                case .kept: break
                 case .putBack:
                     putBack()
                     try signalUsed()

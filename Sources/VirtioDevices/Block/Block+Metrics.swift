@@ -1,5 +1,6 @@
 // What the block device counts.
 import LinuxSystem
+import Synchronization
 
 /// Plain counters, read under the transport's mutex (`MMIOTransport.withDevice`).
 public struct BlockMetrics: Equatable, Sendable {
@@ -16,6 +17,9 @@ public struct BlockMetrics: Equatable, Sendable {
     public internal(set) var ranges: UInt64 = 0
     /// Requests whose buffers are no RAM.
     public internal(set) var badBuffers: UInt64 = 0
+    /// Requests that waited for their limits, and reads that waited for the host's disk.
+    public internal(set) var limited: UInt64 = 0
+    public internal(set) var late: UInt64 = 0
     /// System calls that failed.
     public internal(set) var hostErrors: UInt64 = 0
 
@@ -48,4 +52,13 @@ public struct BlockHostFailure: Error, Equatable, CustomStringConvertible {
         let cause = SystemError(call: operation.rawValue, subject: "at byte \(position)", errno: errno)
         return "disk \(disk): \(cause)"
     }
+}
+
+/// The first thing that the host could not do for a disk. Readable without waiting for the disk.
+public final class BlockFailureRecord: Sendable {
+    private let failure = Mutex<BlockHostFailure?>(nil)
+
+    public var first: BlockHostFailure? { failure.withLock { $0 } }
+
+    func record(_ next: BlockHostFailure) { failure.withLock { if $0 == nil { $0 = next } } }
 }

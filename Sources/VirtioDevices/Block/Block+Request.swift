@@ -11,7 +11,7 @@ private struct RequestHeader: BitwiseCopyable {
 }
 
 /// `struct virtio_blk_discard_write_zeroes`.
-private struct RangeSegment: BitwiseCopyable {
+struct RangeSegment: BitwiseCopyable {
     var sector: UInt64 = 0
     var sectors: UInt32 = 0
     /// Bit 0: unmap.
@@ -34,34 +34,77 @@ enum BlockStatus: UInt8 {
     case unsupported = 2
 }
 
-extension Block {
-    /// Serves one request and returns how many bytes of the chain were written, the status byte included.
-    func handle(_ chain: borrowing DescriptorChain) throws(VirtioError) -> UInt32 {
+/// One request: its layout, its header and its ranges are copies, which the driver can't change any more.
+struct BlockRequest {
+    let chain: DescriptorChain
+    fileprivate let type: UInt32
+    fileprivate let sector: UInt64
+    /// What the driver sent behind the header; without the ranges.
+    fileprivate var reader: ChainReader
+    /// Room for data, and how much of it there was.
+    fileprivate var writer: ChainWriter
+    fileprivate let room: UInt64
+    /// Of a discard or write-zeroes request; nil where there are too few, too many, or parts of one.
+    fileprivate var ranges: [RangeSegment]?
+
+    init(_ chain: DescriptorChain) throws(VirtioError) {
+        self.chain = chain
         var header = RequestHeader()
-        var reader = chain.reader
+        reader = chain.reader
         guard try reader.read(into: &header) else { throw .malformedRequest("a block request without its header") }
-        var writer = chain.writer
-        var trailer = chain.writer
+        writer = chain.writer
         guard writer.remaining >= 1 else { throw .malformedRequest("a block request without room for its status") }
-        let room = writer.remaining - 1
-        trailer.skip(room)
+        room = writer.remaining - 1
         writer.limit(to: room)
-        let status: BlockStatus
-        switch header.type {
-        case RequestType.read: status = try read(header.sector, into: &writer)
-        case RequestType.write: status = try write(header.sector, from: &reader)
-        case RequestType.flush: status = flush()
+        type = header.type
+        sector = header.sector
+        guard type == RequestType.discard || type == RequestType.writeZeroes else { return }
+        let size = UInt64(MemoryLayout<RangeSegment>.size)
+        let limit = type == RequestType.discard ? UInt64(Block.discardSegments) : 1
+        guard reader.remaining >= size, reader.remaining.isMultiple(of: size), reader.remaining <= limit * size else { return }
+        var list: [RangeSegment] = []
+        var segment = RangeSegment()
+        while try reader.read(into: &segment) { list.append(segment) }
+        ranges = list
+    }
+
+    /// Whose limits it counts against: everything that changes the disk, or waits for changes, is writing.
+    var direction: SharedRateLimiter.Direction { type == RequestType.read || type == RequestType.identity ? .reading : .writing }
+
+    /// In bytes. Zeros count where they may have to be written.
+    var cost: UInt64 {
+        switch type {
+        case RequestType.read: min(writer.remaining, Block.transferLimit)
+        case RequestType.write: min(reader.remaining, Block.transferLimit)
+        case RequestType.writeZeroes: (ranges ?? []).reduce(0) { $0 + UInt64(min($1.sectors, Block.writeZeroesLimit)) * Block.sectorSize }
+        default: 0
+        }
+    }
+}
+
+extension Block {
+    /// Serves a request; nil if it is a read that would have to wait for the host's disk.
+    func serve(_ request: inout BlockRequest) throws(VirtioError) -> BlockStatus? {
+        switch request.type {
+        case RequestType.read: return try read(&request, waiting: false)
+        case RequestType.write: return try write(request.sector, from: &request.reader)
+        case RequestType.flush: return flush()
         case RequestType.identity:
             let padded = serial + [UInt8](repeating: 0, count: 20 - serial.count)
-            status = try writer.write(bytes: padded) == 20 ? .ok : .ioError
-        case RequestType.discard, RequestType.writeZeroes:
-            status = try ranges(header.type, &reader)
-        default: status = .unsupported
+            return try request.writer.write(bytes: padded) == 20 ? .ok : .ioError
+        case RequestType.discard, RequestType.writeZeroes: return change(request.type, request.ranges)
+        default: return .unsupported
         }
+    }
+
+    /// Writes the status byte, and returns how many bytes of the chain were written.
+    func finish(_ request: borrowing BlockRequest, _ status: BlockStatus) throws(VirtioError) -> UInt32 {
         metrics.count(status)
+        var trailer = request.chain.writer
+        trailer.skip(request.room)
         _ = try trailer.write(status.rawValue)
         // Data that an error left unwritten lies before the status byte, so the length has to cover it; the driver looks at the status first.
-        return UInt32(clamping: room + 1)
+        return UInt32(clamping: request.room + 1)
     }
 
     /// The device's byte position of a transfer, if all of it is on the disk.
@@ -73,26 +116,35 @@ extension Block {
 
     // MARK: Data
 
-    private func read(_ sector: UInt64, into writer: inout ChainWriter) throws(VirtioError) -> BlockStatus {
-        let count = writer.remaining
-        guard count <= Block.transferLimit, count.isMultiple(of: Block.sectorSize), var position = position(sector, count: count) else {
-            return .ioError
-        }
-        while writer.remaining > 0 {
-            switch storage.piece(at: position, atMost: writer.remaining) {
+    /// Reads what is still missing. Nil unless it is `waiting`: for the rest the host's disk has been asked, and must be waited for.
+    func read(_ request: inout BlockRequest, waiting: Bool) throws(VirtioError) -> BlockStatus? {
+        guard request.room <= Block.transferLimit, request.room.isMultiple(of: Block.sectorSize),
+            let start = position(request.sector, count: request.room)
+        else { return .ioError }
+        while request.writer.remaining > 0 {
+            let position = start + request.room - request.writer.remaining
+            switch storage.piece(at: position, atMost: request.writer.remaining) {
             case .zeros(let length):
-                do throws(VirtioError) { try writer.zero(length) } catch { return refuse(error) }
-                position += length
+                do throws(VirtioError) { try request.writer.zero(length) } catch { return refuse(error) }
             case .file(let descriptor, let offset, let length):
+                let tries = !waiting && triesWithoutWaiting
                 let result: Transfer
                 do throws(VirtioError) {
-                    result = try writer.read(from: descriptor, offset: offset, atMost: length)
+                    result =
+                        tries
+                        ? try request.writer.readWithoutWaiting(from: descriptor, offset: offset, atMost: length)
+                        : try request.writer.read(from: descriptor, offset: offset, atMost: length)
                 } catch { return refuse(error) }
-                guard let moved = moved(result, .read, at: position) else { return .ioError }
-                position += moved
+                if tries, result == .wouldBlock { return nil }
+                if tries, result == .failed(EOPNOTSUPP) {
+                    triesWithoutWaiting = false
+                    continue
+                }
+                guard let count = transferred(result, .read, at: position) else { return .ioError }
+                moved += count
             }
         }
-        metrics.bytesRead += count
+        metrics.bytesRead += request.room
         return .ok
     }
 
@@ -110,8 +162,9 @@ extension Block {
             do throws(VirtioError) {
                 result = try reader.write(to: descriptor, offset: offset, atMost: length)
             } catch { return refuse(error) }
-            guard let moved = moved(result, .write, at: position) else { return .ioError }
-            position += moved
+            guard let step = transferred(result, .write, at: position) else { return .ioError }
+            position += step
+            moved += step
         }
         metrics.bytesWritten += count
         return .ok
@@ -124,7 +177,7 @@ extension Block {
     }
 
     /// The bytes a transfer moved, at least one; nil after a failure, which is recorded.
-    private func moved(_ result: Transfer, _ operation: BlockHostFailure.Operation, at position: UInt64) -> UInt64? {
+    private func transferred(_ result: Transfer, _ operation: BlockHostFailure.Operation, at position: UInt64) -> UInt64? {
         switch result {
         case .moved(let count) where count > 0: return UInt64(count)
         // The file became shorter than the extent says.
@@ -139,9 +192,7 @@ extension Block {
 
     func record(_ operation: BlockHostFailure.Operation, _ position: UInt64, _ code: Int32) {
         metrics.hostErrors += 1
-        if hostFailure == nil {
-            hostFailure = BlockHostFailure(disk: storage.name, operation: operation, position: position, errno: code)
-        }
+        failure.record(BlockHostFailure(disk: storage.name, operation: operation, position: position, errno: code))
     }
 
     // MARK: Flush, discard, write zeroes
@@ -156,14 +207,11 @@ extension Block {
         return .ioError
     }
 
-    private func ranges(_ type: UInt32, _ reader: inout ChainReader) throws(VirtioError) -> BlockStatus {
-        let size = UInt64(MemoryLayout<RangeSegment>.size)
-        let limit = type == RequestType.discard ? UInt64(Block.discardSegments) : 1
+    private func change(_ type: UInt32, _ ranges: [RangeSegment]?) -> BlockStatus {
         if storage.readOnly { return .ioError }
         guard case .fixed = storage else { return .unsupported }
-        guard reader.remaining >= size, reader.remaining.isMultiple(of: size), reader.remaining <= limit * size else { return .ioError }
-        var segment = RangeSegment()
-        while try reader.read(into: &segment) {
+        guard let ranges else { return .ioError }
+        for segment in ranges {
             let status = type == RequestType.discard ? discard(segment) : writeZeroes(segment)
             if status != .ok { return status }
         }

@@ -1,5 +1,11 @@
-// The virtio block device: virtio 1.2 §5.2. One queue; each request is served at once, its data moved by the kernel between file and guest RAM.
-import CLinux
+// The virtio block device: virtio 1.2 §5.2. One queue; data is moved by the kernel between file and guest RAM.
+//
+//   available ──▶ within its limits? ──yes──▶ in the host's memory, or no read? ──yes──▶ done
+//                        │ no                              │ no: the disk was asked for it
+//                        ▼                                 ▼
+//                     waiting ──timer──▶                  late ──every other request has had its turn: wait for the disk──▶ done
+//
+// What waits or is late is the device's until it is done; a reset forgets it.
 public import Virtio
 
 /// A disk.
@@ -11,8 +17,10 @@ public final class Block: VirtioDevice {
     static let transferLimit = UInt64(sizeMax) * UInt64(segMax)
     private static let sizeMax: UInt32 = 256 << 10
     private static let segMax: UInt32 = 254
-    /// Requests before others get their turn.
+    /// What the device does before others get their turn, and registers theirs: requests, bytes, and reads that wait for the host's disk.
     private static let turn = 32
+    static let turnBytes: UInt64 = 8 << 20
+    private static let turnLate = 8
     /// In sectors.
     static let discardLimit: UInt32 = 1 << 21
     static let writeZeroesLimit: UInt32 = 1 << 15
@@ -31,27 +39,38 @@ public final class Block: VirtioDevice {
 
     let storage: BlockStorage
     let serial: [UInt8]
+    /// Nil: no limits.
+    let throttle: Throttle?
     private let configuration: ConfigurationSpace
     private var queue: SplitQueue?
+    private var waiting = BlockWaiting()
+    /// Reads that the host's disk was asked for, oldest first.
+    private var late: [BlockRequest] = []
+    /// Bytes moved in this turn.
+    var moved: UInt64 = 0
+    /// Whether reads can be tried without waiting; the files' systems decide.
+    var triesWithoutWaiting = true
     /// Since the device was made.
     public internal(set) var metrics = BlockMetrics()
-    /// The first thing the host could not do, for the VMM's report.
-    public internal(set) var hostFailure: BlockHostFailure?
+    /// The first thing the host could not do, for the VMM's report; not only for those who may enter the device.
+    public let failure = BlockFailureRecord()
+    public var hostFailure: BlockHostFailure? { failure.first }
 
     /// A disk whose driver sees `serial` (at most 20 bytes) as its id.
-    public convenience init(_ backend: BlockBackend, serial: String) throws(VirtioDevicesError) {
-        try self.init(.fixed(backend), serial: serial)
+    public convenience init(_ backend: BlockBackend, serial: String, throttle: Throttle? = nil) throws(VirtioDevicesError) {
+        try self.init(.fixed(backend), serial: serial, throttle: throttle)
     }
 
     /// A disk whose changes are kept apart.
-    public convenience init(_ disk: CopyOnWrite, serial: String) throws(VirtioDevicesError) {
-        try self.init(.copying(disk), serial: serial)
+    public convenience init(_ disk: CopyOnWrite, serial: String, throttle: Throttle? = nil) throws(VirtioDevicesError) {
+        try self.init(.copying(disk), serial: serial, throttle: throttle)
     }
 
-    private init(_ storage: BlockStorage, serial: String) throws(VirtioDevicesError) {
+    private init(_ storage: BlockStorage, serial: String, throttle: Throttle?) throws(VirtioDevicesError) {
         guard serial.utf8.count <= 20 else { throw .serialTooLong(serial) }
         self.storage = storage
         self.serial = Array(serial.utf8)
+        self.throttle = throttle
         configuration = Block.configuration(of: storage)
     }
 
@@ -75,7 +94,7 @@ public final class Block: VirtioDevice {
         // What becomes of the changes is decided outside, when the stage has been sealed.
         case .copying: break
         }
-        return DeviceTraits(id: 2, features: features, queueSizes: [Block.queueSize])
+        return DeviceTraits(id: 2, features: features, queueSizes: [Block.queueSize], pollDescriptor: throttle?.descriptor)
     }
 
     /// `struct virtio_blk_config`, §5.2.4.
@@ -108,13 +127,117 @@ public final class Block: VirtioDevice {
 
     public func activate(_ activation: Activation) { queue = activation.queues[0] }
 
-    public func queueNotified(_ index: Int) throws(VirtioError) -> Progress {
-        guard let queue else { return .idle }
-        return try queue.serve(atMost: Block.turn) { (chain) throws(VirtioError) in .used(try handle(chain)) }
+    public func queueNotified(_ index: Int) throws(VirtioError) -> Progress { try work() }
+
+    /// The timer of the limits.
+    public func hostReady() throws(VirtioError) -> Progress {
+        throttle?.fired()
+        return try work()
     }
 
-    /// Never called: the device has no poll descriptor.
-    public func hostReady() -> Progress { .idle }
+    public func reset() {
+        queue = nil
+        waiting = BlockWaiting()
+        late = []
+        throttle?.wake(at: nil)
+    }
 
-    public func reset() { queue = nil }
+    // MARK: Turns
+
+    private func work() throws(VirtioError) -> Progress {
+        guard let queue else { return .idle }
+        moved = 0
+        var resumed = try resumeWaiting(queue)
+        for _ in 0..<Block.turnLate {
+            let progress = try queue.serve(atMost: Block.turn) { (chain) throws(VirtioError) in try accept(chain, holding: queue.size) }
+            if moved >= Block.turnBytes { resumed = .more }
+            // All that can be asked of the host's disk has been asked for: now the oldest of it is waited for, and whoever waits for that hears at once.
+            guard !late.isEmpty else {
+                if case .more = progress { return .more }
+                return resumed
+            }
+            var request = late.removeFirst()
+            let status = try read(&request, waiting: true) ?? .ioError
+            try queue.complete(request.chain, written: try finish(request, status))
+            try queue.signalUsed()
+        }
+        return .more
+    }
+
+    /// A request that has just been made available.
+    private func accept(_ chain: borrowing DescriptorChain, holding limit: UInt16) throws(VirtioError) -> ChainOutcome {
+        // A driver that follows the rules never has more outstanding than its queue is long.
+        guard moved < Block.turnBytes, waiting.count + late.count < Int(limit) else { return .putBack }
+        let request = try BlockRequest(copy chain)
+        guard let throttle else { return try begin(request) }
+        let direction = request.direction
+        // Behind others that wait, it has nothing to ask for yet.
+        if waiting.isEmpty(direction) {
+            guard let moment = throttle.limiter.admit(direction, bytes: request.cost) else { return try begin(request) }
+            throttle.wake(noLaterThan: moment)
+        }
+        metrics.limited += 1
+        waiting.append(request, direction)
+        return .kept
+    }
+
+    /// Serves it, but for a read that has to wait for the host's disk.
+    private func begin(_ request: consuming BlockRequest) throws(VirtioError) -> ChainOutcome {
+        if let status = try serve(&request) { return .used(try finish(request, status)) }
+        metrics.late += 1
+        late.append(request)
+        return .kept
+    }
+
+    /// Begins what has its tokens by now, and has the device woken for the next.
+    private func resumeWaiting(_ queue: SplitQueue) throws(VirtioError) -> Progress {
+        guard let throttle else { return .idle }
+        var next: UInt64?
+        for direction in [SharedRateLimiter.Direction.reading, .writing] {
+            while let request = waiting.first(direction) {
+                if moved >= Block.turnBytes { return .more }
+                if let moment = throttle.limiter.admit(direction, bytes: request.cost) {
+                    next = min(next ?? moment, moment)
+                    break
+                }
+                waiting.removeFirst(direction)
+                let chain = request.chain
+                if case .used(let written) = try begin(request) { try queue.complete(chain, written: written) }
+            }
+        }
+        throttle.wake(at: next)
+        try queue.signalUsed()
+        return .idle
+    }
+}
+
+/// What waits for its limits, in the order in which it came: reads don't wait for writes.
+struct BlockWaiting {
+    private var reading: [BlockRequest] = []
+    private var writing: [BlockRequest] = []
+
+    var count: Int { reading.count + writing.count }
+
+    func isEmpty(_ direction: SharedRateLimiter.Direction) -> Bool { first(direction) == nil }
+
+    func first(_ direction: SharedRateLimiter.Direction) -> BlockRequest? {
+        switch direction {
+        case .reading: reading.first
+        case .writing: writing.first
+        }
+    }
+
+    mutating func append(_ request: BlockRequest, _ direction: SharedRateLimiter.Direction) {
+        switch direction {
+        case .reading: reading.append(request)
+        case .writing: writing.append(request)
+        }
+    }
+
+    mutating func removeFirst(_ direction: SharedRateLimiter.Direction) {
+        switch direction {
+        case .reading: reading.removeFirst()
+        case .writing: writing.removeFirst()
+        }
+    }
 }

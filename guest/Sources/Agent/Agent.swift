@@ -169,9 +169,12 @@ final class Agent {
             throw Failure(.agent, "container \(Int(spec.container)) exists already")
         }
         try prepare()
-        Machine.bringLoopbackUp()
+        if containers.isEmpty {
+            Machine.bringLoopbackUp()
+            do { try ControlGroup.prepareMachine() } catch { throw Failure(.agent, "control groups can't be mounted: \(error)") }
+        }
         try RootFileSystem.mount(spec)
-        containers.append(Container(spec))
+        containers.append(Container(spec, group: try ControlGroup.make(spec)))
         mark(.rootReady)
         send(.containerReady(container: spec.container))
     }
@@ -196,7 +199,11 @@ final class Agent {
                 let launch = Launch(
                     container: container, process: spec, joins: pid, input: ends.input, output: ends.output, error: ends.error,
                     report: theirs.raw, timeline: timeline)
-                let child = if let pid { try Processes.fork(joiningProcessesOf: pid) } else { try Processes.fork(into: Launch.namespaces) }
+                let group = container.group.raw
+                let child =
+                    if let pid { try Processes.fork(joiningProcessesOf: pid, cgroup: group) } else {
+                        try Processes.fork(into: Launch.namespaces, cgroup: group)
+                    }
                 if child == 0 { launch.run() }
                 return ContainerProcess(spec, in: container, pid: child, isFirst: pid == nil, report: ours, streams: ends.ours)
             }

@@ -49,6 +49,7 @@ enum Command {
         case .noExecutable: Failure(.notExecutable, "exec \(name: name): exec format error")
         case .notFound:
             Failure(.notFound, "exec \(name: name): no such file or directory: its interpreter or dynamic loader is missing from the image")
+        case .badFilter: Failure(.agent, "the machine's kernel refuses the seccomp filter")
         default: Failure(.notExecutable, "exec \(name: name): \(error)")
         }
     }

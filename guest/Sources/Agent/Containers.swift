@@ -12,10 +12,13 @@ final class Container {
     }
 
     let spec: ContainerSpec
+    /// Its control group's directory.
+    let group: OwnedDescriptor
     var state: State
 
-    init(_ spec: ContainerSpec) {
+    init(_ spec: ContainerSpec, group: consuming OwnedDescriptor) {
         self.spec = spec
+        self.group = group
         state = .ready
     }
 

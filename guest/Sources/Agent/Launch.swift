@@ -18,7 +18,7 @@ struct Launch {
     let report: Int32
     let timeline: Int32
 
-    static let namespaces: NamespaceFlags = [.process, .mount, .hostName, .interprocess, .cgroup]
+    static let namespaces: NamespaceFlags = [.process, .mount, .hostName, .interprocess]
 
     /// In the child. Never returns.
     func run() -> Never {
@@ -38,6 +38,8 @@ struct Launch {
                 throw Failure(.agent, "the container's namespaces can't be joined: \(error)")
             }
         } else {
+            // Only now, born into its control group: the namespace's root is the group that its maker is in.
+            do { try Processes.enterNew(.cgroup) } catch { throw Failure(.agent, "the container's namespaces can't be made: \(error)") }
             try enterRoot()
             umask(0)
             for file in container.spec.files { try Unpacker.inject(file) }
@@ -64,7 +66,7 @@ struct Launch {
         try become(identity)
         let path = try Command.find(name, environment: environment)
         InputOutput.writeByte(timeline, TimelineMark.processExecuted.rawValue, at: Int64(AgentProtocol.timelinePort))
-        throw Command.failure(name, Processes.execute(path, arguments: arguments, environment: environment))
+        throw Command.failure(name, Processes.execute(path, arguments: arguments, environment: environment, filter: process.filter))
     }
 
     /// The container's root becomes this mount namespace's, and the agent's tree goes out of sight.
@@ -133,13 +135,19 @@ struct Launch {
         }
     }
 
-    /// Bounding set first, which needs a capability that goes with the user; then the user, whose change from root clears the rest; then, for root, what is kept.
+    /// CAP_SYS_ADMIN, which installing a filter needs unless privileges can't grow anyway (seccomp(2)).
+    private static let systemAdministration: UInt64 = 1 << 21
+
+    /// Bounding set first, which needs a capability that goes with the user; then the user; then what is kept, and what the filter needs. execve(2) leaves root
+    /// what is in the bounding set, and others nothing, so the filter needn't allow what would drop the rest.
     private func become(_ identity: Identity) throws(Failure) {
         do throws(SystemError) {
             try Processes.boundCapabilities(process.capabilities)
+            Processes.keepCapabilities()
             try Processes.become(user: identity.user, group: identity.group, groups: identity.groups)
-            if identity.user == 0 { try Processes.setCapabilities(process.capabilities) }
             if process.noNewPrivileges { try Processes.forbidNewPrivileges() }
+            let forFilter = process.noNewPrivileges || process.filter.isEmpty ? 0 : Launch.systemAdministration
+            try Processes.setCapabilities((identity.user == 0 ? process.capabilities : 0) | forFilter)
         } catch { throw Failure(.agent, "the process can't become user \(Int(identity.user)): \(error)") }
     }
 }

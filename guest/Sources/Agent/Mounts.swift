@@ -65,8 +65,11 @@ enum Mounts {
         umask(0)
         defer { umask(0o022) }
         for standard in standards {
-            try mount(CPath(standard.source), on: CPath(standard.target), CPath(standard.type), standard.flags, CPath(standard.data))
-            if standard.flags & noSetID != 0, standard.flags & noExecution == 0 {
+            let isDevices = standard.flags & noExecution == 0
+            let flags = spec.isPrivileged ? standard.flags & ~readOnly : standard.flags
+            let type: StaticString = isDevices && spec.isPrivileged ? "devtmpfs" : standard.type
+            try mount(CPath(standard.source), on: CPath(standard.target), CPath(type), flags, CPath(standard.data))
+            if isDevices {
                 do { try makeDevices() } catch { throw Failure(.agent, "the container's /dev can't be filled: \(error)") }
             }
         }
@@ -94,14 +97,27 @@ enum Mounts {
     }
 
     private static func makeDevices() throws(SystemError) {
-        for node in nodes { try FileSystem.makeNode(CPath(node.path), mode: node.mode, major: node.major, minor: node.minor) }
-        for directory in directories { try FileSystem.makeDirectory(CPath(directory.path), mode: directory.mode) }
-        for (path, target) in links { try FileSystem.makeSymbolicLink(CPath(path), to: CPath(target)) }
+        for node in nodes {
+            try ifMissing { () throws(SystemError) in
+                try FileSystem.makeNode(CPath(node.path), mode: node.mode, major: node.major, minor: node.minor)
+            }
+        }
+        for directory in directories {
+            try ifMissing { () throws(SystemError) in try FileSystem.makeDirectory(CPath(directory.path), mode: directory.mode) }
+        }
+        for (path, target) in links {
+            try ifMissing { () throws(SystemError) in try FileSystem.makeSymbolicLink(CPath(path), to: CPath(target)) }
+        }
+    }
+
+    /// A privileged container's /dev, the machine's, has much of it.
+    private static func ifMissing(_ make: () throws(SystemError) -> Void) throws(SystemError) {
+        do throws(SystemError) { try make() } catch { if error != .exists { throw error } }
     }
 
     /// The terminal as /dev/console, where programs expect the system's console.
     static func bindConsole(terminal number: Int) throws(SystemError) {
-        try FileSystem.makeNode("/dev/console", mode: FileType.regular | 0o620)
+        try? FileSystem.makeNode("/dev/console", mode: FileType.regular | 0o620)
         try FileSystem.mount("/dev/pts/\(number)", on: "/dev/console", type: "", flags: UInt(MS_BIND))
     }
 

@@ -19,16 +19,17 @@ public struct NamespaceFlags: OptionSet, Sendable {
 }
 
 public enum Processes {
-    /// fork(2), the child in new namespaces. 0 in the child, which must end with `exit` or `execute`.
-    @inline(never) public static func fork(into namespaces: NamespaceFlags = []) throws(SystemError) -> Int32 {
-        try systemCall { guest_clone(namespaces.rawValue | UInt(SIGCHLD)) }
+    /// fork(2), the child in new namespaces and, if `cgroup` is a directory's descriptor, in that control group. 0 in the child, which must end with `exit` or
+    /// `execute`.
+    @inline(never) public static func fork(into namespaces: NamespaceFlags = [], cgroup: Int32 = -1) throws(SystemError) -> Int32 {
+        try systemCall { guest_clone(UInt64(namespaces.rawValue), cgroup) }
     }
 
     /// fork(2), the child in the PID namespace of the process `pid` (setns(2): the caller itself stays where it is).
-    @inline(never) public static func fork(joiningProcessesOf pid: Int32) throws(SystemError) -> Int32 {
+    @inline(never) public static func fork(joiningProcessesOf pid: Int32, cgroup: Int32) throws(SystemError) -> Int32 {
         let own = OwnedDescriptor(owning: try systemCall { guest_pidfd_open(getpid()) })
         try join(.process, of: pid)
-        let child = guest_clone(UInt(SIGCHLD))
+        let child = guest_clone(0, cgroup)
         if child == 0 { return 0 }
         let error = SystemError.last
         try systemCall { setns(own.raw, Int32(truncatingIfNeeded: NamespaceFlags.process.rawValue)) }
@@ -46,7 +47,7 @@ public enum Processes {
     }
 
     /// _exit(2).
-    @inline(never) public static func exit(_ code: Int32) -> Never { _exit(code) }
+    @inline(never) public static func exit(_ code: Int32) -> Never { guest_exit(code) }
 
     /// Any child that has ended (waitpid(2)); nil when none has.
     @inline(never) public static func reap() -> (pid: Int32, status: ChildStatus)? {
@@ -93,6 +94,11 @@ public enum Processes {
         try systemCall { setns(descriptor.raw, Int32(truncatingIfNeeded: namespaces.rawValue)) }
     }
 
+    /// New namespaces for this process.
+    @inline(never) public static func enterNew(_ namespaces: NamespaceFlags) throws(SystemError) {
+        try systemCall { unshare(Int32(truncatingIfNeeded: namespaces.rawValue)) }
+    }
+
     @inline(never) public static func setLimit(_ resource: UInt32, soft: UInt64, hard: UInt64) throws(SystemError) {
         try systemCall { guest_setrlimit(resource, soft, hard) }
     }
@@ -113,6 +119,9 @@ public enum Processes {
         }
     }
 
+    /// A change of user leaves the permitted set as it is; until the next execve(2).
+    public static func keepCapabilities() { _ = guest_prctl(PR_SET_KEEPCAPS, 1) }
+
     /// The effective and permitted sets; nothing inheritable.
     @inline(never) public static func setCapabilities(_ capabilities: UInt64) throws(SystemError) { try systemCall { guest_capset(capabilities) } }
 
@@ -121,8 +130,14 @@ public enum Processes {
 
     @inline(never) public static func forbidNewPrivileges() throws(SystemError) { try systemCall { guest_prctl(PR_SET_NO_NEW_PRIVS, 1) } }
 
-    /// execve(2); returns only if it fails.
-    @inline(never) public static func execute(_ path: CPath, arguments: [[UInt8]], environment: [[UInt8]]) -> SystemError {
+    /// Attaches an eBPF program that decides which devices the processes of a control group may make and open.
+    @inline(never) public static func decideDevices(_ group: Int32, _ program: [UInt8]) throws(SystemError) {
+        // SAFETY: reads whole instructions of the array, which outlives the call.
+        try systemCall { unsafe program.withUnsafeBytes { unsafe guest_attach_device_program(group, $0.baseAddress, $0.count / 8) } }
+    }
+
+    /// execve(2), under the seccomp filter `filter` if there is one; returns only if it fails.
+    @inline(never) public static func execute(_ path: CPath, arguments: [[UInt8]], environment: [[UInt8]], filter: [UInt8]) -> SystemError {
         var block: [CChar] = []
         var offsets: [Int] = []
         for text in arguments + environment {
@@ -141,8 +156,14 @@ public enum Processes {
             if environment.isEmpty { unsafe pointers.append(nil) }
             return unsafe pointers.withUnsafeBufferPointer { pointers in
                 let start = unsafe pointers.baseAddress.unsafelyUnwrapped
-                _ = unsafe path.use { unsafe execve($0, start, start + arguments.count + 1) }
-                return SystemError.last
+                // Nothing comes between: the filter may refuse whatever else there is.
+                return unsafe path.use { path in
+                    unsafe filter.withUnsafeBytes { filter in
+                        if unsafe filter.count > 0 && guest_install_filter(filter.baseAddress, filter.count / 8) < 0 { return SystemError.badFilter }
+                        _ = unsafe execve(path, start, start + arguments.count + 1)
+                        return SystemError.last
+                    }
+                }
             }
         }
     }

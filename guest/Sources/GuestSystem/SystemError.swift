@@ -28,6 +28,9 @@ public struct SystemError: Error, Equatable {
     public static let tooLong = SystemError(code: E2BIG)
     public static let noProcess = SystemError(code: ESRCH)
 
+    /// Not the kernel's: it refused a seccomp filter.
+    public static let badFilter = SystemError(code: 4096)
+
     /// As strerror(3) says it.
     public var explanation: [UInt8] {
         // SAFETY: strerror returns a C string with static storage in musl.

@@ -47,8 +47,13 @@ static inline int guest_errno(void) { return errno; }
 
 // MARK: System calls that musl doesn't wrap
 
-// fork(2) into new namespaces. Only for a process with one thread: musl's own bookkeeping is not told.
-static inline pid_t guest_clone(unsigned long flags) { return (pid_t)syscall(SYS_clone, flags, 0UL, 0UL, 0UL, 0UL); }
+// fork(2) into new namespaces and, where `cgroup` is a directory's descriptor and not -1, into a control group (clone3(2), CLONE_INTO_CGROUP). Only for a process
+// with one thread: musl's own bookkeeping is not told.
+static inline pid_t guest_clone(uint64_t flags, int cgroup) {
+    struct { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; } arguments = {
+        .flags = flags | (cgroup < 0 ? 0 : 0x200000000ull), .exit_signal = SIGCHLD, .cgroup = cgroup < 0 ? 0 : (uint64_t)cgroup};
+    return (pid_t)syscall(435, &arguments, sizeof arguments);
+}
 
 static inline int guest_pivot_root(const char *root, const char *old) { return (int)syscall(SYS_pivot_root, root, old); }
 
@@ -66,6 +71,32 @@ static inline int guest_capset(uint64_t capabilities) {
         {(uint32_t)(capabilities >> 32), (uint32_t)(capabilities >> 32), 0},
     };
     return (int)syscall(SYS_capset, &header, sets);
+}
+
+// MARK: Programs from the host
+
+// Installs a seccomp filter for this process and its children (seccomp(2)).
+static inline int guest_install_filter(const void *instructions, size_t count) {
+    struct { unsigned short count; const void *instructions; } program = {(unsigned short)count, instructions};
+    return (int)syscall(SYS_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &program);
+}
+
+// Ends the process even where a filter refuses that.
+static inline _Noreturn void guest_exit(int code) {
+    syscall(SYS_exit_group, code);
+    __builtin_trap();
+}
+
+// Loads an eBPF program that decides about devices, and attaches it to a control group (bpf(2)). It stays as long as the group does.
+static inline int guest_attach_device_program(int cgroup, const void *instructions, size_t count) {
+    struct { uint32_t type, count; uint64_t instructions, license; uint32_t log_level, log_size; uint64_t log; uint32_t version, flags; } load = {
+        .type = 15 /* BPF_PROG_TYPE_CGROUP_DEVICE */, .count = (uint32_t)count, .instructions = (uint64_t)instructions, .license = (uint64_t)"Apache-2.0"};
+    int program = (int)syscall(SYS_bpf, 5 /* BPF_PROG_LOAD */, &load, sizeof load);
+    if (program < 0) return -1;
+    struct { uint32_t target, program, type, flags; } attach = {(uint32_t)cgroup, (uint32_t)program, 6 /* BPF_CGROUP_DEVICE */, 0};
+    int result = (int)syscall(SYS_bpf, 8 /* BPF_PROG_ATTACH */, &attach, sizeof attach);
+    close(program);
+    return result;
 }
 
 // MARK: epoll(7): its event is a packed structure with a union, which Swift handles only as unsafe

@@ -20,34 +20,32 @@ enum Bars {
     /// The widest bar, in characters.
     private static let longestBar = 50
 
-    static func lines(_ items: [PullProgress.Item], columns: Int, rows: Int) -> [String] {
+    static func lines(_ items: [TransferProgress.Item], _ words: ProgressWords, columns: Int, rows: Int) -> [String] {
         // The last column stays free: some terminals wrap as soon as it is used. The last row holds the cursor.
         let width = max(columns - 1, 10)
         let room = max(rows - 1, 2)
-        if items.count <= room { return items.map { line($0, width) } }
+        if items.count <= room { return items.map { line($0, words, width) } }
         let shown = items.filter { !$0.isDone && $0.stage != .waiting }.prefix(room - 1)
-        return [cut(summary(items), width)] + shown.map { line($0, width) }
+        return [cut(summary(items), width)] + shown.map { line($0, words, width) }
     }
 
-    private static func summary(_ items: [PullProgress.Item]) -> String {
+    private static func summary(_ items: [TransferProgress.Item]) -> String {
         let done = items.count { $0.isDone }
-        let received = items.reduce(0.0) { $0 + Double($1.stage == .present ? $1.size : $1.received) }
+        let moved = items.reduce(0.0) { $0 + Double($1.stage == .present ? $1.size : $1.moved) }
         let total = items.reduce(0.0) { $0 + Double($1.size) }
-        return "\(done) of \(items.count) layers, \(megabytes(received))/\(megabytes(total))"
+        return "\(done) of \(items.count) layers, \(megabytes(moved))/\(megabytes(total))"
     }
 
-    private static func line(_ item: PullProgress.Item, _ width: Int) -> String {
+    private static func line(_ item: TransferProgress.Item, _ words: ProgressWords, _ width: Int) -> String {
         switch item.stage {
         case .waiting: return cut("\(item.name): Waiting", width)
-        case .retrying(let seconds): return cut("\(item.name): Retrying in \(seconds) second\(seconds == 1 ? "" : "s")", width)
-        case .complete: return cut("\(item.name): Pull complete", width)
-        case .present: return cut("\(item.name): Already exists", width)
-        case .downloading:
-            let left = "\(item.name): Downloading "
-            let right = " \(megabytes(Double(item.received)))/\(megabytes(Double(item.size)))"
+        case .retrying, .complete, .present: return cut("\(item.name): \(words.of(item.stage) ?? "")", width)
+        case .moving:
+            let left = "\(item.name): \(words.moving) "
+            let right = " \(megabytes(Double(item.moved)))/\(megabytes(Double(item.size)))"
             let length = min(width - left.utf8.count - right.utf8.count - 2, longestBar)
             guard length >= 5 else { return cut("\(item.name):\(right)", width) }
-            let share = item.size == 0 ? 1 : min(1, Double(item.received) / Double(item.size))
+            let share = item.size == 0 ? 1 : min(1, Double(item.moved) / Double(item.size))
             let filled = Int(share * Double(length))
             let bar = String(repeating: "=", count: max(filled - 1, 0)) + (filled > 0 ? ">" : "")
             return left + "[" + bar + String(repeating: " ", count: length - filled) + "]" + right

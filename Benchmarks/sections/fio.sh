@@ -1,0 +1,54 @@
+# Disk throughput beside QEMU's microvm machine: fio in the same guest (fio-init) on a disk whose file lies on the store's file system, in turns. Sourced by `session`.
+# shellcheck shell=sh disable=SC2154 # bench, raw, store: session's.
+
+# Fewer rounds: they take long, and agree well. The first unpacks the image, and is discarded.
+fio_rounds=5
+parameters="quiet loglevel=3 noreplace-smp tsc=reliable no-kvmapf panic=-1 earlyprintk=serial,0x3f8,115200,keep"
+export SWIFTLET_STORE="$store/fio" TMPDIR="$store/scratch"
+
+# note NAME ROUND: the figures among what the guest's kernel said, one line each: NAME, round, job, operations per second.
+note() {
+    tr -d '\r' >"$raw/fio-said"
+    sed -n 's/.*figures: *//p' "$raw/fio-said" | tr ' ' '\n' | while IFS='=' read -r job figure; do
+        printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$job" "$figure"
+    done >"$raw/fio-last"
+    [ -s "$raw/fio-last" ] || { echo "fio under $1 has no figures: $(tail -n 3 "$raw/fio-said")" >&2; return 1; }
+    cat "$raw/fio-last" >>"$raw/fio.tsv"
+}
+
+# Not the agent boots, so the machine's end is an error to swiftlet, which quotes the kernel's last words.
+fio_swiftlet() {
+    "$bench/bin/swiftlet" run -m 512m --storage-size 64m --initrd "$bench/fio.initrd" "oci:$bench/fio" /bin/sh 2>&1 >/dev/null | note swiftlet "$1"
+}
+
+# fio_qemu NAME ROUND DEVICE-OPTIONS OPTION...: cache=writeback is the page cache, as ours; aio=native would need O_DIRECT.
+fio_qemu() {
+    name=$1 round=$2 device=$3
+    shift 3
+    rm -f "$TMPDIR/disk"
+    truncate -s 64M "$TMPDIR/disk"
+    /usr/bin/qemu-system-x86_64 -M microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=on,x-option-roms=off -cpu host -smp 1 -m 512M \
+        -nodefaults -no-user-config -display none -no-reboot -kernel "$bench/share/swiftlet/vmlinux" -initrd "$bench/fio.initrd" -serial stdio \
+        -global virtio-mmio.force-legacy=false "$@" \
+        -drive "id=image,file=$bench/fio.ext4,format=raw,if=none,readonly=on" -device virtio-blk-device,drive=image,serial=image \
+        -drive "id=scratch,file=$TMPDIR/disk,format=raw,if=none,cache=writeback,aio=threads" \
+        -device "virtio-blk-device,drive=scratch,serial=scratch,queue-size=256$device" -append "$parameters reboot=t" </dev/null 2>&1 | note "$name" "$round"
+    rm -f "$TMPDIR/disk"
+}
+
+# shellcheck disable=SC2194 # as --only asks for names of commands
+case fio in
+    *"$only"*)
+        mkdir -p "$TMPDIR"
+        echo "fio: 3 machines, $fio_rounds rounds" >&2
+        : >"$raw/fio.tsv"
+        turn=0
+        while [ "$turn" -lt "$fio_rounds" ]; do
+            fio_swiftlet "$turn"
+            fio_qemu qemu "$turn" ''
+            fio_qemu qemu-iothread "$turn" ,iothread=io -object iothread,id=io
+            turn=$((turn + 1))
+        done
+        rm -f "$raw/fio-last" "$raw/fio-said"
+        ;;
+esac
