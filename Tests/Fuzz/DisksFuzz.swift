@@ -1,6 +1,5 @@
 // Of ConfigurationFuzz.swift: the maps of image disks as they lie in the store, which say what became of a guest's blocks. The same must hold; and a map that isn't
 // as it was written is none.
-@testable import ContainerRuntime
 import LaunchConfiguration
 import OCI
 

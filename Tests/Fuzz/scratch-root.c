@@ -23,6 +23,11 @@ static void need(int succeeded, const char *what) {
     _exit(1);
 }
 
+/// libFuzzer's clock ticks by a signal.
+static void wait_for(sem_t *event) {
+    while (sem_wait(event)) {}
+}
+
 static void *serve(void *unused) {
     (void)unused;
     // The agent has no signal handlers, so EINTR is not expected in there.
@@ -34,7 +39,7 @@ static void *serve(void *unused) {
     int outside = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     need(outside >= 0, "open /");
     for (;;) {
-        sem_wait(&wanted);
+        wait_for(&wanted);
         need(!mount("none", scratch, "tmpfs", MS_NODEV, "size=8m"), "mount tmpfs");
         need(!chroot(scratch) && !chdir("/"), "chroot");
         work(argument);
@@ -62,7 +67,7 @@ void fuzz_in_scratch_root(void (*body)(void *), void *value) {
     work = body;
     argument = value;
     sem_post(&wanted);
-    sem_wait(&done);
+    wait_for(&done);
 }
 
 /// A descriptor of a file with these bytes.
