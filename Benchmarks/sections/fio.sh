@@ -14,6 +14,7 @@ note() {
     done >"$raw/fio-last"
     [ -s "$raw/fio-last" ] || { echo "fio under $1 has no figures: $(tail -n 3 "$raw/fio-said")" >&2; return 1; }
     cat "$raw/fio-last" >>"$raw/fio.tsv"
+    echo "  $1, round $(($2 + 1)) of $fio_rounds" >&2
 }
 
 # Not the agent boots, so the machine's end is an error to swiftlet, which quotes the kernel's last words.
