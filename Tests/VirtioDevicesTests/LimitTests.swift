@@ -1,5 +1,6 @@
 // Token buckets with a clock of the test's, and the block device that waits for them.
 import AddressSpace
+import DeviceTesting
 import LinuxSystem
 import Synchronization
 import Testing
