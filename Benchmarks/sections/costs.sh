@@ -32,7 +32,7 @@ count_system_calls() {
 }
 
 if [ -z "$only" ]; then
-    run_swiftlet "oci:$bench/image" true
+    run_swiftlet "oci:$bench/image" echo unpacked >/dev/null
     run_swiftlet "oci:$bench/tiny" /started >/dev/null
     watch_memory
     count_system_calls
