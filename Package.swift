@@ -110,7 +110,8 @@ let package = Package(
         tests(
             "ContainerRuntimeTests",
             [
-                "AgentProtocol", "Confinement", "ContainerRuntime", "ImageFixtures", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Wire",
+                "AgentProtocol", "Confinement", "ContainerRuntime", "ImageFixtures", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI",
+                "Wire",
             ]),
         .testTarget(
             name: "CommandTests", dependencies: ["ImageFixtures", "LaunchConfiguration", "swiftlet", "Wire"],
