@@ -37,7 +37,6 @@ public final class Cgroup: Sendable {
     private static let root = "/sys/fs/cgroup"
     /// `cpu` of version 1 includes what a weight and a quota need; `blkio` is version 2's `io`.
     private static let firstControllers = ["memory", "cpu", "pids", "blkio"]
-    private static let controllers = ["memory", "cpu", "pids", "io"]
 
     private let places: [Place]
     private let name: String
@@ -53,7 +52,7 @@ public final class Cgroup: Sendable {
         for hierarchy in hierarchies {
             let path = ([hierarchy] + components + [name]).joined(separator: "/")
             do throws(SystemError) {
-                let parent = try Self.open(components, in: hierarchy, enabling: isUnified)
+                let parent = try Self.open(components, in: hierarchy, enabling: isUnified ? limits.controllers : [])
                 // Until the VMM is in it nobody takes it for one that was left behind.
                 try parent.lock(.shared)
                 try parent.makeDirectory(child: name, mode: 0o755)
@@ -109,18 +108,19 @@ public final class Cgroup: Sendable {
     }
 
     /// Version 2 hands a controller to a cgroup's children only where it is told to.
-    private static func open(_ components: [String], in hierarchy: String, enabling: Bool) throws(SystemError) -> OwnedDescriptor {
+    private static func open(_ components: [String], in hierarchy: String, enabling controllers: [String]) throws(SystemError) -> OwnedDescriptor {
         var directory = try OwnedDescriptor.open(hierarchy, O_RDONLY | O_DIRECTORY)
-        if enabling { try enable(in: directory) }
+        try enable(controllers, in: directory)
         for component in components {
             try directory.makeDirectory(child: component, mode: 0o755)
             directory = try directory.open(child: component, O_RDONLY | O_DIRECTORY)
-            if enabling { try enable(in: directory) }
+            try enable(controllers, in: directory)
         }
         return directory
     }
 
-    private static func enable(in directory: borrowing OwnedDescriptor) throws(SystemError) {
+    private static func enable(_ controllers: [String], in directory: borrowing OwnedDescriptor) throws(SystemError) {
+        if controllers.isEmpty { return }
         let enabled = words(try read("cgroup.subtree_control", in: directory))
         let available = words(try read("cgroup.controllers", in: directory))
         for controller in controllers where !enabled.contains(controller) && available.contains(controller) {
@@ -164,6 +164,14 @@ public final class Cgroup: Sendable {
 }
 
 extension CgroupLimits {
+    /// Of version 2, those that are needed: one that is switched on costs every cgroup below something, `cpu` with each switch between threads.
+    var controllers: [String] {
+        let needed = [
+            ("memory", memory != nil), ("cpu", processorTime != nil || processorShares != nil), ("pids", threads != nil), ("io", diskWeight != nil),
+        ]
+        return needed.filter(\.1).map(\.0)
+    }
+
     var unifiedValues: [(file: String, value: String, isVital: Bool)] {
         var values: [(file: String, value: String, isVital: Bool)] = []
         if let memory {

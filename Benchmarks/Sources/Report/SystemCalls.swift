@@ -2,7 +2,7 @@
 import Foundation
 
 struct SystemCalls {
-    /// By `swiftlet`, until it became the VMM.
+    /// By `swiftlet`, until the VMM is executed.
     let launcher: Int
     /// By the VMM's threads until the guest's PID 1 ran, KVM_RUN left out; and KVM_RUN.
     let machine: Int
@@ -20,14 +20,20 @@ struct SystemCalls {
         var launcher = 0
         var machine = 0
         var runs = 0
+        // The launcher's is the first line.
+        var launcherProcess: Substring?
         var isMachine = false
         for line in record.split(separator: "\n") {
             // "PID SECONDS name(…" but for "<... name resumed>", signals and exits, which are no new calls.
             let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true)
             guard words.count == 3, let time = Double(words[1]), time <= end, let first = words[2].first, first.isLetter else { continue }
             if words[2].hasPrefix("execve("), words[2].contains("swiftlet-vmm") { isMachine = true }
+            launcherProcess = launcherProcess ?? words[0]
             if !isMachine {
                 launcher += 1
+            } else if words[0] == launcherProcess {
+                // It only waits from now on.
+                continue
             } else if words[2].contains("KVM_RUN") {
                 runs += 1
             } else {

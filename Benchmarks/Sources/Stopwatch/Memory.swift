@@ -28,6 +28,12 @@ private struct Region {
     var resident: UInt64 = 0
 }
 
+/// The VMM that `pid`, a `swiftlet run`, has started; `pid` itself where it has no child.
+private func machine(of pid: pid_t) -> pid_t {
+    let children = String(decoding: readWhole("/proc/\(pid)/task/\(pid)/children"), as: UTF8.self)
+    return children.split(separator: " ").first.flatMap { pid_t($0) } ?? pid
+}
+
 private func regions(of pid: pid_t) -> [Region] {
     var found: [Region] = []
     for line in String(decoding: readWhole("/proc/\(pid)/smaps"), as: UTF8.self).split(separator: "\n") {
@@ -61,7 +67,7 @@ private func guestRegions(_ all: [Region], size: UInt64) -> Range<Int>? {
 
 /// Of a VMM, in bytes, separated by tabs: private outside of guest RAM, proportional outside of guest RAM, resident guest RAM.
 func vmmMemory(_ pid: pid_t, guestMemory: Int) -> String {
-    let all = regions(of: pid)
+    let all = regions(of: machine(of: pid))
     guard let guest = guestRegions(all, size: UInt64(guestMemory)) else { fail("no guest RAM of \(guestMemory) bytes in process \(pid)") }
     let own = all[..<guest.lowerBound] + all[guest.upperBound...]
     return "\(own.reduce(0) { $0 + $1.privateBytes })\t\(own.reduce(0) { $0 + $1.proportional })\t\(all[guest].reduce(0) { $0 + $1.resident })"
@@ -75,8 +81,8 @@ func watchMemory(of words: [String], guestMemory: Int) -> String {
     var last: [Region] = []
     while true {
         // The child is ours and not waited for, so its pid stays its own.
-        let all = regions(of: child.pid)
-        if all.isEmpty { break }
+        let all = regions(of: machine(of: child.pid))
+        if all.isEmpty, regions(of: child.pid).isEmpty { break }
         let time = stopwatch_now() - child.executed
         if let guest = guestRegions(all, size: UInt64(guestMemory)) {
             let own = all[..<guest.lowerBound] + all[guest.upperBound...]

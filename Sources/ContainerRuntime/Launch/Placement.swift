@@ -9,18 +9,14 @@ struct Placement: Equatable, Sendable {
     static let memoryOverheadShare: UInt64 = 64
     /// Beside vCPUs: the event loop, streams, disks, and KVM's worker.
     static let otherThreads: UInt64 = 16
-    /// In microseconds: what quotas are counted in.
-    static let period: UInt64 = 100_000
 
     let parent: String
     var limits: CgroupLimits
 
-    /// Processor time for each vCPU and for devices.
     init(parent: String, memory: UInt64, cpus: UInt8) {
         self.parent = parent
         var limits = CgroupLimits()
         limits.memory = memory + memory / Self.memoryOverheadShare + Self.memoryOverhead
-        limits.processorTime = (UInt64(cpus) + 1) * Self.period
         limits.threads = UInt64(cpus) + Self.otherThreads
         self.limits = limits
     }
@@ -44,7 +40,7 @@ extension RunOptions {
             return nil
         }
         var placement = Placement(parent: cgroupParent, memory: memory, cpus: cpus)
-        if let processorTime { placement.limits.processorTime = processorTime }
+        placement.limits.processorTime = processorTime
         placement.limits.processorShares = processorShares
         placement.limits.diskWeight = diskWeight
         return placement
