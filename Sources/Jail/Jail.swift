@@ -56,6 +56,7 @@ public enum Jail {
             ignoreSignal(SIGXFSZ)
             if let fileSize = allowance.fileSize { try setLimit(Int32(RLIMIT_FSIZE.rawValue), fileSize) }
         }
+        try step("wait for its threads") { () throws(SystemError) in try filters.waitForThreads() }
         try filters.install(.main)
     }
 

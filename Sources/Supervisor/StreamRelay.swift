@@ -23,8 +23,7 @@ final class StreamRelay: Sendable {
     func startOutput(
         from socket: Int32, to target: Int32, behind gate: Gate, _ filters: FilterSet, firstByte: @escaping @Sendable () -> Void
     ) throws(SystemError) {
-        try Thread.start(named: "output") { [self] in
-            filters.installOrExit(.stream)
+        try filters.startThread(named: "output", .stream) { [self] in
             gate.wait()
             copy(from: socket, to: target, firstByte: firstByte)
             shutdown(socket, Int32(SHUT_RD))
@@ -36,8 +35,7 @@ final class StreamRelay: Sendable {
 
     /// From the user to the guest. End of file travels as the end of the socket's writing half.
     func startInput(from source: Int32, to socket: Int32, _ filters: FilterSet) throws(SystemError) {
-        try Thread.start(named: "input") { [self] in
-            filters.installOrExit(.stream)
+        try filters.startThread(named: "input", .stream) { [self] in
             copy(from: source, to: socket, firstByte: {})
             shutdown(socket, Int32(SHUT_WR))
             finish()

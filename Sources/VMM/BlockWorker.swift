@@ -50,12 +50,16 @@ final class BlockWorker: Sendable {
 
     /// Serves disks from when the gate is open.
     func start(behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
-        try Thread.start(named: "block") { [self] in
-            // Woken by a vCPU's first request, on a machine without an idle processor, it would serve that one alone, and the next one as well: a notification, two
-            // switches of threads and an interrupt for each. This way the guest goes on until it waits, and gets all its answers at once.
-            Thread.yieldToWakers()
+        try filters.startThread(
+            named: "block", .block,
+            preparing: {
+                // Woken by a vCPU's first request, on a machine without an idle processor, it would serve that one alone, and the next one as well: a notification, two
+                // switches of threads and an interrupt for each. This way the guest goes on until it waits, and gets all its answers at once.
+                Thread.yieldToWakers()
+                return true
+            }
+        ) { [self] in
             gate.wait()
-            filters.installOrExit(.block)
             run()
             // The process is about to end. Were this the last one to know the disks, it would close them, which its filter forbids.
             // SAFETY: only the count of references changes; it is never taken back.

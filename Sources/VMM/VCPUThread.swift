@@ -23,10 +23,8 @@ struct VCPUThread: Sendable {
     /// `entry` is where the boot CPU begins; the others (nil) wait for it to start them.
     /// The guest runs when the gate is open: when every thread has its filter.
     func start(at entry: GuestAddress?, behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
-        try Thread.start(named: "vcpu") {
-            if let entry, !prepareBoot(at: entry) { return }
+        try filters.startThread(named: "vcpu", .vcpu, preparing: { entry.map { prepareBoot(at: $0) } ?? true }) {
             gate.wait()
-            filters.installOrExit(.vcpu)
             if entry != nil { timeline.mark(.firstInstruction) }
             run()
         }

@@ -98,10 +98,11 @@ extension ThreadKind {
 
     private static let processor: [Rule] = [
         .request(CLINUX_KVM_RUN, for: "the guest"),
+        .allow("poll", for: "the start"),
         .request(CLINUX_KVM_GET_REGS, for: "the report of a fault"),
         .request(CLINUX_KVM_GET_SREGS, for: "the same"),
-        .allow("timerfd_settime", for: "a disk with rate limits that the guest resets"),
         .request(CLINUX_KVM_TRANSLATE, for: "the same: the instruction's bytes"),
+        .allow("timerfd_settime", for: "a disk with rate limits that the guest resets"),
     ]
 
     private static let relay: [Rule] = [

@@ -12,7 +12,7 @@ func run(_ arguments: [String]) throws -> Int32 {
             for rule in kind.rules { print("  \(rule.call)\(rule.conditions.isEmpty ? "" : " (arguments checked)"): \(rule.reason)") }
         }
     case 1:
-        let set = FilterSet(programs: try ThreadKind.allCases.map { try Compilation.program($0.rules) }, names: Compilation.names())
+        let set = try FilterSet(programs: try ThreadKind.allCases.map { try Compilation.program($0.rules) }, names: Compilation.names())
         // A file that is in use by a start stays whole: the new one takes its name.
         let temporary = arguments[0] + ".new"
         let file = try OwnedDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)

@@ -2,7 +2,7 @@
 import CJail
 import CLinux
 import Glibc
-import LinuxSystem
+public import LinuxSystem
 public import Wire
 
 /// A filter for each kind of thread, and the names of system calls for reports.
@@ -15,11 +15,13 @@ public struct FilterSet: WireCodable, Sendable {
     static let instructionLimit = 4096
 
     private var programs: [[UInt8]]
+    private let muster: Muster
     /// The names of the system calls from 0 on, each with a NUL.
     private let names: [UInt8]
 
     /// `programs`: BPF instructions of 8 bytes each, in the order of ThreadKind's numbers.
-    public init(programs: [[UInt8]], names: [UInt8]) {
+    public init(programs: [[UInt8]], names: [UInt8]) throws(SystemError) {
+        muster = try Muster()
         self.programs = programs
         self.names = names
     }
@@ -41,7 +43,8 @@ public struct FilterSet: WireCodable, Sendable {
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
-        guard try decoder.integer(UInt32.self) == Self.version else { throw .unknownValue }
+        guard try decoder.integer(UInt32.self) == Self.version, let muster = try? Muster() else { throw .unknownValue }
+        self.muster = muster
         guard try decoder.integer(UInt32.self) == UInt32(ThreadKind.allCases.count) else { throw .unknownValue }
         programs = []
         for _ in ThreadKind.allCases {
@@ -69,13 +72,26 @@ public struct FilterSet: WireCodable, Sendable {
         } catch { throw .step("install the filter of its \(kind) threads", error) }
     }
 
-    /// The same for a thread that nobody waits for: without its filter the process ends.
-    public func installOrExit(_ kind: ThreadKind) {
-        do throws(JailError) { try install(kind) } catch {
-            printError("swiftlet: \(error)")
-            _exit(Jail.failure)
+    /// Starts a thread that does `prepare` first, then gets the filter of `kind`, then runs `body`, unless `prepare` was in vain. Without its filter the process ends.
+    /// `Jail.lock` waits until each has its filter.
+    public func startThread(
+        named name: StaticString, _ kind: ThreadKind, preparing prepare: @escaping @Sendable () -> Bool = { true },
+        _ body: @escaping @Sendable () -> Void
+    ) throws(SystemError) {
+        muster.expect()
+        try Thread.start(named: name) {
+            let isPrepared = prepare()
+            do throws(JailError) { try install(kind) } catch {
+                printError("swiftlet: \(error)")
+                _exit(Jail.failure)
+            }
+            muster.arrive()
+            if isPrepared { body() }
         }
     }
+
+    /// Returns when every thread that was started has its filter.
+    func waitForThreads() throws(SystemError) { try muster.wait() }
 
     /// A violation ends the process with `Jail.failure` and a sentence on standard error that names thread, system call and address.
     public func reportViolations() {

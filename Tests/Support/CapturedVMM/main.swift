@@ -19,9 +19,9 @@ exit(
         guard let (attack, kind) = plan() else { throw SystemError(call: "plan", errno: EINVAL) }
         try Thread.start(named: "traitor") {
             while cattacks_is_locked() == 0 { usleep(1000) }
-            // The other threads have their filters by now, or are about to install them.
+            // The main thread is about to install its filter, as the last one.
             usleep(100_000)
-            filters.installOrExit(kind)
+            do { try filters.install(kind) } catch { exit(1) }
             // SAFETY: the string outlives the call.
             if unsafe cattacks_try(attack) == 0 { printError("there is no attack '\(attack)'") }
             printError("attacks ended")
