@@ -122,8 +122,10 @@ public final class Cgroup: Sendable {
     private static func enable(_ controllers: [String], in directory: borrowing OwnedDescriptor) throws(SystemError) {
         if controllers.isEmpty { return }
         let enabled = words(try read("cgroup.subtree_control", in: directory))
+        let missing = controllers.filter { !enabled.contains($0) }
+        if missing.isEmpty { return }
         let available = words(try read("cgroup.controllers", in: directory))
-        for controller in controllers where !enabled.contains(controller) && available.contains(controller) {
+        for controller in missing where available.contains(controller) {
             try write("+" + controller, to: "cgroup.subtree_control", in: directory)
         }
     }

@@ -16,7 +16,9 @@ public enum Identity: String, Sendable {
     static let users: UInt32 = 1 << 22
 
     /// What this process can give: fresh users are for root whose user namespace has them.
-    public static func available() -> Identity {
+    public static let available = find()
+
+    private static func find() -> Identity {
         guard geteuid() == 0, let bytes = try? map() else { return .caller }
         let fields = String(decoding: bytes, as: UTF8.self).split(whereSeparator: { $0 == " " || $0 == "\n" })
         // The first namespace's map: everybody is themselves.

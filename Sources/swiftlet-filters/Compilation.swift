@@ -17,7 +17,8 @@ enum Compilation {
         defer { unsafe seccomp_release(context) }
         // A system call of another architecture has other numbers: nobody makes one by accident.
         unsafe try check(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, scmp_action_kill_process), "the action for other architectures")
-        var priority: UInt8 = 255
+        // A search instead of a list: the kernel runs a filter for every system call there is when it is installed.
+        unsafe try check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "the search")
         for rule in rules {
             let number = try number(of: rule.call)
             let comparisons = rule.conditions.map(comparison)
@@ -25,8 +26,6 @@ enum Compilation {
                 comparisons.withUnsafeBufferPointer {
                     unsafe seccomp_rule_add_array(context, scmp_action_allow, number, UInt32($0.count), $0.baseAddress)
                 }, rule.call)
-            unsafe try check(seccomp_syscall_priority(context, number, priority), rule.call)
-            priority = max(1, priority - 1)
         }
         return unsafe try exported(context)
     }

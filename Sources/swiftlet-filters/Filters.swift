@@ -6,7 +6,6 @@ import Glibc
 import Jail
 
 extension ThreadKind {
-    /// Those that are asked for most often come first.
     var rules: [Rule] {
         switch self {
         case .main: Self.events + Self.sockets + Self.terminal + Self.maps + Self.memory + Self.everybody

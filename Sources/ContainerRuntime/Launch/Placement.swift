@@ -31,7 +31,7 @@ struct Placement: Equatable, Sendable {
 extension RunOptions {
     /// Root's VMMs have one unless it is declined. Others would need a part of the hierarchy to be theirs.
     func placement() throws(ContainerError) -> Placement? {
-        guard cgroups ?? (Identity.available() == .fresh) else {
+        guard cgroups ?? (Identity.available == .fresh) else {
             if processorShares != nil || diskWeight != nil {
                 throw .usage(
                     "--cpu-shares and --blkio-weight need a cgroup: run as root without --cgroups=disabled, or leave them out",

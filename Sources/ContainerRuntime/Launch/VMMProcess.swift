@@ -21,7 +21,7 @@ final class VMMProcess {
         let kvm: OpenFile
         do throws(KVMDeviceError) { kvm = OpenFile(owning: try KVMDevice.open()) } catch { throw .kvm(error) }
         let filters = try installation.open("the seccomp filters", installation.filters)
-        let identity = Identity.available()
+        let identity = Identity.available
         do {
             let memory = OpenFile(owning: try Self.memory(configuration))
             let pipe = try OwnedDescriptor.pipe()
