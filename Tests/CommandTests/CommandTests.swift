@@ -21,7 +21,7 @@ final class Prefix: Sendable {
         try directory.write("share/swiftlet/vmlinux", "kernel")
         try directory.write("share/swiftlet/initrd", "initrd")
         // No program is compiled: swiftlet does it itself.
-        try directory.write("share/swiftlet/seccomp.profiles", "SWSECCMP\0\0\0\0")
+        try directory.write("share/swiftlet/seccomp.profiles", "SWSECCM2\0\0\0\0\0\0\0\0\0\0\0\0")
         try directory.write("share/swiftlet/filters", "filters")
     }
 
