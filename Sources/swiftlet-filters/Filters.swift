@@ -92,6 +92,7 @@ extension ThreadKind {
         .allow("epoll_pwait", for: "the same, by another name in some C libraries"),
         .allow("read", for: "eventfds, the timers of rate limits, and the start"),
         .allow("poll", for: "the start"),
+        .allow("close", for: "the gate that it waited at, where it is the last to know it"),
         .allow("timerfd_settime", for: "rate limits"),
     ]
 
