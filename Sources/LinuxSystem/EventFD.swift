@@ -12,14 +12,22 @@ public struct EventFD: ~Copyable, Sendable {
 
     public var raw: Int32 { descriptor.raw }
 
-    /// Adds one. A full counter (2^64 - 2 pending) can't be reached and is ignored.
-    public borrowing func signal() {
-        // SAFETY: plain libc call on a descriptor we own.
-        _ = eventfd_write(descriptor.raw, 1)
-    }
+    /// Adds one. A full counter (2^64 - 2 pending) has woken whoever waits.
+    public borrowing func signal() { EventFD.signal(descriptor.raw) }
 
-    /// The same through a copy of its descriptor.
-    public static func signal(_ raw: Int32) { _ = eventfd_write(raw, 1) }
+    /// The same through a copy of its descriptor. Lost, it would leave somebody waiting forever: the process ends instead, with status 125.
+    public static func signal(_ raw: Int32) {
+        while eventfd_write(raw, 1) != 0 {
+            let code = clinux_errno()
+            switch code {
+            case EINTR: continue
+            case EAGAIN: return
+            default:
+                printError("swiftlet: \(SystemError(call: "write", subject: "eventfd", errno: code))")
+                _exit(125)
+            }
+        }
+    }
 
     /// Takes the counter back to zero and returns what it held.
     @discardableResult

@@ -72,6 +72,13 @@ extension VirtualMachines {
             #expect(hit.intersection(Self.walls).count >= 8, "\(hit)")
         }
 
+        /// Threads wait for one another by eventfds while the machine is made: who can't wake another ends the machine.
+        @Test func whoCannotWakeAnotherEndsTheMachine() throws {
+            let writes = try calls().enumerated().filter { $0.element == "write" }.map(\.offset)
+            #expect(writes.count >= 4)
+            for index in writes.prefix(6) { check(try inject(index + 1, 0), index + 1) }
+        }
+
         @Test func everySystemCallMayFail() throws {
             let untouched = try inject(.max, 0)
             #expect(untouched.call == "none")
