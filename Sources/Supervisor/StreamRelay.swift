@@ -12,11 +12,14 @@ final class StreamRelay: Sendable {
     /// Becomes readable when the relay has ended.
     private let ended: EventFD
     private let finished = Atomic<Bool>(false)
+    private let readFailure = Mutex<SystemError?>(nil)
 
     init() throws(SystemError) { ended = try EventFD() }
 
     var endDescriptor: Int32 { ended.raw }
     var hasEnded: Bool { finished.load(ordering: .acquiring) }
+    /// Why it ended before its source did: bytes that nobody has missed yet are lost. A target that fails is no such thing: whoever writes is told by a signal.
+    var failure: SystemError? { readFailure.withLock { $0 } }
 
     /// From the guest to the user. The socket is shut down when the user's end is gone, so that the guest's writer gets its SIGPIPE.
     /// Begins when `gate` opens.
@@ -59,7 +62,14 @@ final class StreamRelay: Sendable {
         // SAFETY: the buffer belongs to this thread for the whole loop; the kernel reads and writes inside it only.
         unsafe withUnsafeTemporaryAllocation(byteCount: StreamRelay.chunk, alignment: 4096) { buffer in
             var first = true
-            while let count = unsafe try? readSome(source, into: buffer), count > 0 {
+            while true {
+                let count: Int
+                do throws(SystemError) { count = unsafe try readSome(source, into: buffer) } catch {
+                    // Its other end was closed with input that nobody had read: the end of what it wrote has been reached all the same (unix(7)).
+                    if error.errno != ECONNRESET { readFailure.withLock { $0 = error } }
+                    return
+                }
+                if count == 0 { return }
                 if first {
                     firstByte()
                     first = false

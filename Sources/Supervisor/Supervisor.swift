@@ -186,6 +186,7 @@ public final class Supervisor {
     /// The exit status is reported only when the container's last output byte has been written.
     private func endIfDrained() {
         guard case .draining(let status) = state, outputs.allSatisfy(\.hasEnded) else { return }
+        if let failure = outputs.lazy.compactMap(\.failure).first { return fail(kind: .agent, text: "the container's output was lost: \(failure)") }
         // What the guest believed to be written is not: its status means nothing.
         if machine.hostFailure.isEmpty { end(status: status) } else { fail(kind: .storageFull, text: "the container's files were lost") }
     }
