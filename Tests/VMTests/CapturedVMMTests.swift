@@ -55,8 +55,9 @@ extension VirtualMachines {
             }
             if allowing { try Data(Self.everythingAllowed).write(to: URL(filePath: prefix + "/share/swiftlet/filters")) }
             let process = try TestProcess(
-                [prefix + "/bin/swiftlet", "run", "--storage-size=16m", Project.busybox, "/bin/sleep", "5"], environment: swiftlet.environment,
-                .noInput)
+                [prefix + "/bin/swiftlet", "run", "-i", "--storage-size=16m", Project.busybox, "/bin/cat"], environment: swiftlet.environment, .pipes)
+            // Else the machine has ended.
+            if process.complains("attacks ended\n") { process.closeInput() }
             return process.finish()
         }
 

@@ -149,6 +149,12 @@ final class TestProcess: Sendable {
             && outputSoFar.contains(text)
     }
 
+    /// The same of standard error.
+    func complains(_ text: String, within limit: TimeInterval = timeLimit) -> Bool {
+        let complaint = { String(decoding: self.error.withLock { $0.bytes }, as: UTF8.self).contains(text) }
+        return wait(limit) { complaint() || self.error.withLock { $0.isFinished } } && complaint()
+    }
+
     // MARK: Ending
 
     private func wait(_ limit: TimeInterval, until condition: () -> Bool) -> Bool {
