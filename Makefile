@@ -19,6 +19,9 @@ build: executables filters kernel initrd scratch
 executables:
 	@echo '== swiftlet, swiftlet-vmm and swiftlet-registry'
 	@scripts/require libssl-dev libcurl4-openssl-dev libseccomp-dev libcap-dev binutils
+	@# SwiftPM doesn't know that the programs depend on the list.
+	@for name in swiftlet swiftlet-vmm; do \
+	    [ .build/static/release/$$name -nt scripts/function-order.list ] || rm -f .build/static/release/$$name; done
 	@$(RELEASE) --product swiftlet
 	@$(RELEASE) --product swiftlet-vmm
 	@$(DYNAMIC) --product swiftlet-registry
