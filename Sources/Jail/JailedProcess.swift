@@ -1,12 +1,11 @@
-// The VMM's process, seen from its parent: born into namespaces of its own, watched until its end.
+// The VMM's process, seen from its parent: born into a pid namespace of its own, watched until its end.
 import CJail
 import CLinux
 import Glibc
 public import LinuxSystem
-import Synchronization
 
-/// A child in pid, mount, ipc, uts, network (which it shares with its parent, where that is root) and cgroup namespaces of its own, and a user namespace where the caller isn't root; in a session of its own, so that
-/// signals from the terminal come to the parent alone, and the terminal takes no orders from the child.
+/// A child in a pid namespace of its own, and a user namespace where the caller isn't root (the other namespaces are its own business: `Jail.enter`); in a session of its own,
+/// so that signals from the terminal come to the parent alone, and the terminal takes no orders from the child.
 public struct JailedProcess: ~Copyable {
     /// In the parent's pid namespace.
     public let pid: Int32
@@ -16,8 +15,7 @@ public struct JailedProcess: ~Copyable {
     public init(
         _ arguments: [String], as identity: Identity, kept: [Int32], cgroup: Cgroup?
     ) throws(JailError) {
-        let flags = cjail_new_namespaces | (identity == .caller ? cjail_new_user_namespace | cjail_new_network_namespace : 0)
-        if identity == .fresh { try Self.leaveNetwork() }
+        let flags = cjail_new_processes | (identity == .caller ? cjail_new_user : 0)
         let user = (geteuid(), getegid())
         var raw: Int32 = -1
         let directory = cgroup?.directory ?? -1
@@ -50,19 +48,6 @@ public struct JailedProcess: ~Copyable {
         try systemCall("waitpid") { unsafe waitpid(pid, &status, 0) }
         return status
     }
-
-    /// The network namespace is this process's too, which needs none any more, and so ends after it. To end one takes the kernel 12 ms, in which it makes everybody
-    /// wait who waits as KVM does (RCU): the end of the machine would take half as long again. An ordinary user would have to enter the user namespace as well.
-    private static func leaveNetwork() throws(JailError) {
-        do throws(SystemError) {
-            try hasLeft.withLock { hasLeft throws(SystemError) in
-                if !hasLeft { try systemCall("unshare") { cjail_leave_network() } }
-                hasLeft = true
-            }
-        } catch { throw .namespaces(error) }
-    }
-
-    private static let hasLeft = Mutex(false)
 
     // MARK: The child
 

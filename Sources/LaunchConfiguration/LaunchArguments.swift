@@ -8,7 +8,7 @@ public struct LaunchArguments: Equatable, Sendable {
     public var kvm: Int32
     /// The compiled seccomp filters.
     public var filters: Int32
-    /// The reading end of a pipe that the parent keeps.
+    /// One of a pair of sockets; the parent keeps the other one.
     public var lifeline: Int32
     /// Whom the VMM becomes: the name of an `Identity`.
     public var identity: String

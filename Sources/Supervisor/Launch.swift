@@ -28,7 +28,7 @@ public enum Launch {
         let started = monotonicNanoseconds()
         // The kernel waits while it makes a machine; meanwhile the jail closes.
         let opening = try MachineOpening(kvm: arguments.kvm)
-        try Jail.enter(as: identity, lifeline: arguments.lifeline)
+        try Jail.enter(as: identity, lifeline: OwnedDescriptor(owning: arguments.lifeline))
         let filters = try FilterSet(reading: arguments.filters)
         filters.reportViolations()
         let configuration = try LaunchConfiguration(wireBytes: try readAll(arguments.configuration, limit: LaunchConfiguration.sizeLimit))

@@ -1,4 +1,4 @@
-// One microVM, from configuration to its end. `init` reads as a recipe; the steps follow below in the same order.
+// One microVM, from configuration to its end. `init` and `start` read as a recipe; the steps follow below in the same order.
 import AddressSpace
 import CLinux
 public import Jail
@@ -37,19 +37,22 @@ public final class MicroVM {
     private let kernelLog: KernelLog
     private let end: EndSignal
     private let memory: GuestMemory
-    private let machine: VirtualMachine
     private let devices: DeviceSet
-    private let vcpus: [VCPU]
     private let entry: GuestAddress
     private let configuration: MachineConfiguration
     private let filters: FilterSet
+    private let opening: MachineOpening
+    private let policy: CPUIDPolicy
+    /// Since `start`.
+    private var machine: VirtualMachine?
 
-    /// Builds the machine. What can fail for a reason the user can change fails here, but for a host that the probe rejects: that ends `run`.
+    /// Builds what KVM isn't needed for: memory with the system in it, and devices.
     public init(
         _ configuration: MachineConfiguration, in opening: MachineOpening, filters: FilterSet, timeline: Timeline, logLevel: LogLevel
     ) throws {
         try MicroVM.check(configuration)
         self.filters = filters
+        self.opening = opening
         self.configuration = configuration
         self.timeline = timeline
         kernelLog = KernelLog(echo: logLevel == .debug)
@@ -60,20 +63,9 @@ public final class MicroVM {
         let system = try MicroVM.loadSystem(configuration, into: memory)
         devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog)
         try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
-        let cpus = Int(configuration.cpus)
-        let policy = try opening.policy(cpus: cpus)
-        timeline.mark(.memoryMapped)
-
-        machine = try opening.creation.wait()
-        try machine.setTSSAddress(Layout.tss)
-        try machine.createInterruptController()
-        try MicroVM.attach(memory, to: machine)
-        try devices.connect(to: machine)
-        timeline.mark(.kvmReady)
-
-        vcpus = try MicroVM.createVCPUs(cpus, policy, machine: machine)
+        policy = try opening.policy(cpus: Int(configuration.cpus))
         entry = system.kernel.entry
-        opening.close()
+        timeline.mark(.memoryMapped)
     }
 
     // MARK: Steps
@@ -89,7 +81,14 @@ public final class MicroVM {
         do throws(SystemError) { return try GuestMemory(size: size) } catch { throw .memoryRefused(size, .system(error)) }
     }
 
-    private static func attach(_ memory: GuestMemory, to machine: VirtualMachine) throws(VMMError) {
+    private func connect(_ machine: VirtualMachine) throws {
+        try machine.setTSSAddress(Layout.tss)
+        try machine.createInterruptController()
+        try attachMemory(to: machine)
+        try devices.connect(to: machine)
+    }
+
+    private func attachMemory(to machine: VirtualMachine) throws(VMMError) {
         for (slot, region) in memory.regions.enumerated() {
             do throws(KVMError) {
                 try machine.setMemory(
@@ -120,9 +119,9 @@ public final class MicroVM {
         return LoadedSystem(kernel: kernel, initrd: initrd, seed: try randomBytes(32))
     }
 
-    private static func createVCPUs(_ count: Int, _ policy: CPUIDPolicy, machine: VirtualMachine) throws(KVMError) -> [VCPU] {
+    private func createVCPUs(_ machine: VirtualMachine) throws(KVMError) -> [VCPU] {
         var vcpus: [VCPU] = []
-        for id in 0..<UInt32(count) {
+        for id in 0..<UInt32(configuration.cpus) {
             let vcpu = try machine.createVCPU(id: id)
             try vcpu.setCPUID(policy.table(for: id))
             try vcpu.setMSRs(ModelSpecificRegisters.boot)
@@ -144,12 +143,22 @@ public final class MicroVM {
 
     // MARK: Running
 
-    /// Starts the disks' thread and the vCPUs', and closes the jail. All other threads must be there by now, all files open, and signals blocked that the process wants to see as events.
-    /// `outputs`: where the process writes to besides disks.
+    /// Completes the machine, starts its threads and closes the jail. All other threads must be there by now, all files open, and signals blocked that the process wants to
+    /// see as events. `outputs`: where the process writes to besides disks. What can fail for a reason the user can change has failed by the end, but for a host that the
+    /// probe rejects: that ends `run`.
     public func start(outputs: [Int32]) throws {
         try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
         let gate = try Gate()
         try devices.watch(on: eventLoop, end: end) { (worker) throws(SystemError) in try worker.start(behind: gate, filters) }
+
+        // As late as can be: until here the kernel's wait costs nothing.
+        let machine = try opening.creation.wait()
+        self.machine = machine
+        try connect(machine)
+        timeline.mark(.kvmReady)
+
+        let vcpus = try createVCPUs(machine)
+        opening.close()
         let (ports, registers) = try buses()
         for vcpu in vcpus {
             let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)

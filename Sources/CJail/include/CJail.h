@@ -25,12 +25,15 @@ int cjail_forbid_privileges(void);
 int cjail_forbid_dumps(void);
 int cjail_die_with_parent(void);
 
-extern const uint64_t cjail_new_namespaces;
-extern const uint64_t cjail_new_user_namespace;
-extern const uint64_t cjail_new_network_namespace;
+/// Flags of `cjail_fork`: a pid namespace, which nobody can enter but by being born, and a user namespace.
+extern const uint64_t cjail_new_processes;
+extern const uint64_t cjail_new_user;
 
-/// This process enters a network namespace of its own.
-int cjail_leave_network(void);
+/// unshare(2): this thread, and those that it starts from now on, enter mount, network, ipc, uts and cgroup namespaces of their own.
+int cjail_leave_namespaces(void);
+
+/// Sends a copy of `descriptor` into `socket`, a Unix one, for whoever reads there (SCM_RIGHTS, unix(7)).
+int cjail_send_descriptor(int socket, int descriptor);
 
 int cjail_signal(int pidfd, int signal);
 

@@ -11,7 +11,7 @@ import Wire
 final class VMMProcess {
     private let process: JailedProcess
     private let cgroup: Cgroup?
-    /// This process's end of the pipe by which the VMM knows that it lives.
+    /// This process's end of the sockets by which the VMM knows that it lives; it holds what the VMM sent (`Jail.enter`).
     private let lifeline: OwnedDescriptor
 
     /// Starts it; it inherits the standard descriptors and `files`, which nobody else may be handed meanwhile.
@@ -24,9 +24,9 @@ final class VMMProcess {
         let identity = Identity.available
         do {
             let memory = OpenFile(owning: try Self.memory(configuration))
-            let pipe = try OwnedDescriptor.pipe()
+            let lifelines = try OwnedDescriptor.socketPair(nonBlocking: false)
             let arguments = LaunchArguments(
-                configuration: memory.descriptor.raw, kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: pipe.reading.raw,
+                configuration: memory.descriptor.raw, kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: lifelines.first.raw,
                 identity: identity.rawValue)
             cgroup = try placement?.makeCgroup()
             do {
@@ -38,7 +38,7 @@ final class VMMProcess {
             }
             // The child has its own now; until then none of these may be closed.
             withExtendedLifetime((memory, kvm, filters, files)) {}
-            lifeline = pipe.writing
+            lifeline = lifelines.second
         } catch let error as JailError {
             throw .jail(error)
         } catch let error as SystemError {
