@@ -70,7 +70,7 @@ public enum Jail {
         let network = try OwnedDescriptor.open("/proc/thread-self/ns/net", O_RDONLY)
         do throws(SystemError) {
             try systemCall("sendmsg") { cjail_send_descriptor(lifeline, network.raw) }
-        } catch where error.errno == EPIPE { orphaned() }
+        } catch  where error.errno == EPIPE { orphaned() }
     }
 
     private static func bind(to lifeline: Int32) throws(SystemError) {
