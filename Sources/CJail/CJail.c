@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,19 +19,6 @@ const uint64_t cjail_new_processes = CLONE_NEWPID;
 const uint64_t cjail_new_user = CLONE_NEWUSER;
 
 int cjail_leave_namespaces(void) { return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP); }
-
-int cjail_send_descriptor(int socket, int descriptor) {
-    char byte = 0;
-    struct iovec data = {.iov_base = &byte, .iov_len = 1};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof descriptor)];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
-    control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof descriptor), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
-    return (int)sendmsg(socket, &message, MSG_NOSIGNAL);
-}
 
 pid_t cjail_fork(uint64_t flags, int cgroup, int *pidfd) {
     struct clone_args arguments = {

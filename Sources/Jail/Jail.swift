@@ -69,20 +69,24 @@ public enum Jail {
         try systemCall("unshare") { cjail_leave_namespaces() }
         let network = try OwnedDescriptor.open("/proc/thread-self/ns/net", O_RDONLY)
         do throws(SystemError) {
-            try systemCall("sendmsg") { cjail_send_descriptor(lifeline, network.raw) }
-        } catch  where error.errno == EPIPE { orphaned() }
+            try DescriptorTransfer.send([network.raw], over: lifeline)
+        } catch {
+            if error.errno == EPIPE { orphaned() }
+            throw error
+        }
     }
 
     private static func bind(to lifeline: Int32) throws(SystemError) {
-        // The parent may have died before it was asked for; then its end is closed by now.
+        // The parent may have died before it was asked for; then its end is closed by now, whatever else has come from there.
         try systemCall("prctl PR_SET_PDEATHSIG") { cjail_die_with_parent() }
-        var entry = pollfd(fd: lifeline, events: Int16(POLLIN), revents: 0)
+        var entry = pollfd(fd: lifeline, events: 0, revents: 0)
         // SAFETY: poll reads and writes one entry.
-        let ready = try systemCall("poll") { unsafe poll(&entry, 1, 0) }
-        if ready > 0 { orphaned() }
+        try systemCall("poll") { unsafe poll(&entry, 1, 0) }
+        if entry.revents & Int16(POLLHUP) != 0 { orphaned() }
     }
 
-    private static func orphaned() -> Never { _exit(128 + SIGKILL) }
+    /// As if the parent's end had killed this process, which it is about to do.
+    public static func orphaned() -> Never { _exit(128 + SIGKILL) }
 
     private static func step<Value>(_ words: String, _ body: () throws(SystemError) -> Value) throws(JailError) -> Value {
         do throws(SystemError) { return try body() } catch { throw .step(words, error) }

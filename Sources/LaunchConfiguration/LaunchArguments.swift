@@ -1,43 +1,36 @@
 // The command line by which `swiftlet` starts `swiftlet-vmm`: what it needs before it is in its jail and may look at anything else.
 
-/// `swiftlet-vmm --configuration N --kvm N --filters N --lifeline N --identity WORD`, N being descriptors that stay open across execve(2).
+/// `swiftlet-vmm --kvm N --filters N --lifeline N --identity WORD`, N being descriptors that stay open across execve(2).
 public struct LaunchArguments: Equatable, Sendable {
-    /// LaunchConfiguration, from the offset on.
-    public var configuration: Int32
     /// /dev/kvm.
     public var kvm: Int32
     /// The compiled seccomp filters.
     public var filters: Int32
-    /// One of a pair of sockets; the parent keeps the other one.
+    /// One of a pair of sockets; the parent keeps the other one, and sends the descriptors of the LaunchConfiguration and of what that names.
     public var lifeline: Int32
     /// Whom the VMM becomes: the name of an `Identity`.
     public var identity: String
 
-    public init(configuration: Int32, kvm: Int32, filters: Int32, lifeline: Int32, identity: String) {
-        self.configuration = configuration
+    public init(kvm: Int32, filters: Int32, lifeline: Int32, identity: String) {
         self.kvm = kvm
         self.filters = filters
         self.lifeline = lifeline
         self.identity = identity
     }
 
-    public var words: [String] {
-        [
-            "--configuration", "\(configuration)", "--kvm", "\(kvm)", "--filters", "\(filters)", "--lifeline", "\(lifeline)", "--identity", identity,
-        ]
-    }
+    public var words: [String] { ["--kvm", "\(kvm)", "--filters", "\(filters)", "--lifeline", "\(lifeline)", "--identity", identity] }
 
-    public var descriptors: [Int32] { [configuration, kvm, filters, lifeline] }
+    public var descriptors: [Int32] { [kvm, filters, lifeline] }
 
     /// Nil unless `words` are exactly as above, with descriptors that aren't the standard ones.
     public init?(_ words: [String]) {
-        guard words.count == 10 else { return nil }
+        guard words.count == 8 else { return nil }
         var numbers: [Int32] = []
-        for (index, name) in ["--configuration", "--kvm", "--filters", "--lifeline"].enumerated() {
+        for (index, name) in ["--kvm", "--filters", "--lifeline"].enumerated() {
             guard words[2 * index] == name, let number = Int32(words[2 * index + 1]), number > 2 else { return nil }
             numbers.append(number)
         }
-        guard words[8] == "--identity" else { return nil }
-        self.init(configuration: numbers[0], kvm: numbers[1], filters: numbers[2], lifeline: numbers[3], identity: words[9])
+        guard words[6] == "--identity" else { return nil }
+        self.init(kvm: numbers[0], filters: numbers[1], lifeline: numbers[2], identity: words[7])
     }
 }

@@ -1,4 +1,4 @@
-// What `swiftlet` hands to `swiftlet-vmm`: one Wire value on an inherited memfd, and descriptors that stay open across execve(2).
+// What `swiftlet` hands to `swiftlet-vmm`: one Wire value in a memfd, which is sent with the descriptors that it names over the lifeline (`LaunchArguments`).
 //
 // The VMM opens nothing by name. A descriptor's number is believed only after fstat(2) says what it is.
 public import Wire
@@ -91,9 +91,11 @@ public enum LogLevel: UInt8, Sendable, CaseIterable {
 /// Everything that one `swiftlet-vmm` needs to know.
 public struct LaunchConfiguration: WireCodable, Equatable, Sendable {
     /// Of this layout; another one is refused.
-    public static let version: UInt32 = 4
+    public static let version: UInt32 = 5
     /// The largest encoded configuration.
     public static let sizeLimit = 32 << 20
+    /// The most descriptors that are sent along, its own included: each layer is one, and may end with a disk of two files.
+    public static let descriptorLimit = 16384
 
     public var machine: MachineConfiguration
     public var task: MachineTask

@@ -28,12 +28,12 @@ public enum Launch {
         let started = monotonicNanoseconds()
         // The kernel waits while it makes a machine; meanwhile the jail closes.
         let opening = try MachineOpening(kvm: arguments.kvm)
-        try Jail.enter(as: identity, lifeline: OwnedDescriptor(owning: arguments.lifeline))
+        let lifeline = OwnedDescriptor(owning: arguments.lifeline)
+        try Jail.enter(as: identity, lifeline: lifeline)
         let filters = try FilterSet(reading: arguments.filters)
         filters.reportViolations()
-        let configuration = try LaunchConfiguration(wireBytes: try readAll(arguments.configuration, limit: LaunchConfiguration.sizeLimit))
         close(arguments.filters)
-        close(arguments.configuration)
+        let configuration = try receive(over: lifeline)
         let timeline = Timeline(launched: configuration.launched)
         timeline.mark(.vmmStarted, at: started)
         let machine = try MicroVM(configuration.machine, in: opening, filters: filters, timeline: timeline, logLevel: configuration.logLevel)
@@ -50,5 +50,22 @@ public enum Launch {
             try writeAll(output, Array((output == STDERR_FILENO ? timeline.summary : timeline.json).utf8))
         }
         return status
+    }
+
+    /// Waits until `swiftlet` knows what is to run: it may have an image to pull and to unpack. Afterwards the lifeline is closed; from then on the kernel sees to it that
+    /// the process doesn't survive its parent.
+    private static func receive(over lifeline: consuming OwnedDescriptor) throws -> LaunchConfiguration {
+        let descriptors: [Int32]
+        do throws(SystemError) {
+            descriptors = try DescriptorTransfer.receive(over: lifeline.raw, atMost: LaunchConfiguration.descriptorLimit)
+        } catch {
+            if error.errno == ECONNRESET { Jail.orphaned() }
+            throw error
+        }
+        guard let first = descriptors.first else { throw WireError.truncated }
+        let file = OwnedDescriptor(owning: first)
+        var configuration = try LaunchConfiguration(wireBytes: try readAll(file.raw, limit: LaunchConfiguration.sizeLimit))
+        try configuration.resolveDescriptors(Array(descriptors.dropFirst()))
+        return configuration
     }
 }

@@ -103,6 +103,11 @@ final class Prefix: Sendable {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
         #expect(!String(decoding: try prefix.read("namespaces"), as: UTF8.self).contains(own))
 
+        // Born with what it needs for its machine and its jail; the rest is sent.
+        let inherited = String(decoding: try prefix.read("inherited"), as: UTF8.self).split(separator: "\n")
+        #expect(inherited.count == 6, "\(inherited)")
+        #expect(inherited.contains("/dev/kvm") && inherited.contains { $0.hasSuffix("/filters") } && inherited.contains { $0.hasPrefix("socket:") })
+
         let configuration = try LaunchConfiguration(wireBytes: try prefix.read("configuration"))
         #expect(configuration.machine.memory == 512 << 20)
         #expect(configuration.machine.kernel.length == 6)
@@ -135,8 +140,8 @@ final class Prefix: Sendable {
         try process.run()
         process.waitUntilExit()
         #expect(process.terminationStatus == 42)
-        let configuration = try LaunchConfiguration(wireBytes: try prefix.read("configuration"))
-        #expect(configuration.machine.kernel.descriptor > 2)
+        let inherited = String(decoding: try prefix.read("inherited"), as: UTF8.self).split(separator: "\n")
+        #expect(inherited.filter { $0 == "/dev/null" }.count == 3, "\(inherited)")
     }
 
     @Test(.enabled(if: Prefix.hasKVM, "needs /dev/kvm")) func aNameIsTakenWhileTheContainerRuns() throws {
@@ -149,7 +154,7 @@ final class Prefix: Sendable {
         try first.run()
         defer { if first.isRunning { kill(first.processIdentifier, SIGKILL) } }
         let deadline = Date(timeIntervalSinceNow: 60)
-        while !FileManager.default.fileExists(atPath: prefix.directory.path + "/bin/environment"), Date() < deadline { usleep(1000) }
+        while !FileManager.default.fileExists(atPath: prefix.directory.path + "/bin/files"), Date() < deadline { usleep(1000) }
         let second = try prefix.run("run", "--name", name, "layout")
         #expect(second.status == 125)
         #expect(second.error == "swiftlet: the name \"\(name)\" is in use by a running container: choose another --name or wait until it ends\n")

@@ -8,6 +8,10 @@ public func fuzzConfiguration(_ start: UnsafePointer<UInt8>, _ count: Int) -> In
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))
     if let configuration = try? LaunchConfiguration(wireBytes: bytes) {
         precondition((try? LaunchConfiguration(wireBytes: configuration.wireBytes)) == configuration, "another configuration is read back")
+        var (counting, descriptors) = configuration.countingDescriptors
+        precondition((try? counting.resolveDescriptors(descriptors)) != nil && counting == configuration, "a descriptor is lost on the way")
+        counting = configuration
+        try? counting.resolveDescriptors([100, 101])
     }
     if let disk = try? Disk(wireBytes: bytes) { precondition(disk.wireBytes == bytes, "another disk is written") }
     checkDiskMap(bytes)

@@ -107,6 +107,28 @@ private let tasks: [MachineTask] = [
     #expect(try LaunchConfiguration(wireBytes: configuration.wireBytes) == configuration)
 }
 
+@Test(arguments: tasks) func descriptorsAreCountedOnTheWay(task: MachineTask) throws {
+    var configuration = LaunchConfiguration(machine: machine, task: task, launched: 12345)
+    configuration.timeline = 2
+    let (counting, descriptors) = configuration.countingDescriptors
+    // Each once, in the order of its first mention; standard error is everybody's.
+    #expect(descriptors == [3, 5, 6, 7, 8, 9])
+    #expect(counting.machine.kernel.descriptor == 3 && counting.machine.disks.flatMap(\.descriptors) == [4, 4, 5, 6, 7, 8, 4])
+    #expect(counting.timeline == 2)
+    var arrived = counting
+    try arrived.resolveDescriptors(descriptors.map { $0 + 100 })
+    #expect(arrived.machine.disks.flatMap(\.descriptors) == [105, 105, 106, 107, 108, 109, 105])
+    arrived = counting
+    try arrived.resolveDescriptors(descriptors)
+    #expect(arrived == configuration)
+    // One that nothing arrived for.
+    arrived = counting
+    #expect(throws: WireError.unknownValue) { try arrived.resolveDescriptors(Array(descriptors.dropLast())) }
+    arrived = configuration
+    arrived.machine.kernel.descriptor = -1
+    #expect(throws: WireError.unknownValue) { try arrived.resolveDescriptors(descriptors) }
+}
+
 @Test(arguments: tasks) func everyTruncatedLaunchConfigurationIsRefused(task: MachineTask) {
     let bytes = LaunchConfiguration(machine: machine, task: task, launched: 12345).wireBytes
     for length in 0..<bytes.count { #expect(throws: WireError.self) { try LaunchConfiguration(wireBytes: Array(bytes[..<length])) } }

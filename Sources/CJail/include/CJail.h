@@ -32,9 +32,6 @@ extern const uint64_t cjail_new_user;
 /// unshare(2): this thread, and those that it starts from now on, enter mount, network, ipc, uts and cgroup namespaces of their own.
 int cjail_leave_namespaces(void);
 
-/// Sends a copy of `descriptor` into `socket`, a Unix one, for whoever reads there (SCM_RIGHTS, unix(7)).
-int cjail_send_descriptor(int socket, int descriptor);
-
 int cjail_signal(int pidfd, int signal);
 
 // MARK: Landlock

@@ -175,6 +175,15 @@ static const int CLINUX_FALLOC_FL_ZERO_RANGE = 0x10;
 
 static const uintptr_t CLINUX_MAP_FAILED = (uintptr_t)MAP_FAILED;
 
+// MARK: Descriptors on their way to another process
+
+/// Sends `word` and copies of `descriptors`, at most 253. Returns as sendmsg(2).
+int clinux_send_descriptors(int socket, uint32_t word, const int *descriptors, size_t count);
+
+/// Receives what one call of the former sent; returns how many descriptors, which are closed on execve(2). ECONNRESET where the other end is closed, EMSGSIZE where
+/// this process may not have as many.
+ssize_t clinux_receive_descriptors(int socket, uint32_t *word, int *descriptors, size_t capacity);
+
 // MARK: memfd
 
 static inline int clinux_memfd_create(const char *name, unsigned flags) {

@@ -113,8 +113,9 @@ struct Unpacking {
         let task = UnpackingConfiguration(steps: steps(targets, layers))
         let configuration = LaunchConfiguration(machine: machine, task: .unpacking(task), launched: monotonicNanoseconds())
         let files = [kernel, initrd] + start.openFiles + layers.map(\.range.file) + targets.flatMap { [$0.blocks.file, $0.map.file] }
-        let child = try VMMProcess(
-            configuration, handing: files, from: installation, in: cgroupParent.map { Placement(parent: $0, memory: Self.memory, cpus: 1) })
+        let child = try VMMProcess(from: installation, in: cgroupParent.map { Placement(parent: $0, memory: Self.memory, cpus: 1) })
+        try child.send(configuration)
+        withExtendedLifetime(files) {}
         do throws(SystemError) { return try child.wait() } catch { throw .system(what: "the unpacking VMM cannot be waited for", error) }
     }
 

@@ -58,6 +58,10 @@ public enum Run {
         let initrd = try OpenFile.open(
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
+        let placement = try options.placement()
+        // While the kernel makes the machine, the rest is prepared.
+        let machine = try VMMProcess(from: installation, in: placement)
+
         let store = try surroundings.openStore()
         let image = try load(options, from: store, surroundings)
         let seccomp = try SeccompFilter.program(for: options.confinement, installation)
@@ -66,7 +70,6 @@ public enum Run {
         let process = try ContainerProcess(
             options, image: image.configuration.process, userEnvironment: try userEnvironment(options, surroundings), hostname: hostname)
 
-        let placement = try options.placement()
         let unpacking = try Unpacking(image, store: try openDisks(store), installation: installation, cgroupParent: placement?.parent)
         let disk = try unpacking.disk(limit: try surroundings.diskLimit())
         let scratch = try makeScratch(options, surroundings)
@@ -81,12 +84,13 @@ public enum Run {
         if options.terminal { plan.windowSize = currentWindowSize() }
         let configuration = try plan.configuration(launched: surroundings.launched)
 
-        let handed = [kernel, initrd] + (disk?.openFiles ?? []) + [scratch, timeline, name].compactMap { $0 }
         let terminal = options.terminal ? TerminalMode() : nil
         VMMProcess.blockSignals()
-        let machine = try VMMProcess(configuration, handing: handed, from: installation, in: placement)
+        try machine.send(configuration)
+        withExtendedLifetime((kernel, initrd, disk?.openFiles, scratch, timeline)) {}
         do throws(SystemError) {
             let status = try machine.attend()
+            withExtendedLifetime(name) {}
             // A VMM that was killed could not do it.
             terminal?.restore()
             return status

@@ -7,43 +7,64 @@ import LaunchConfiguration
 import LinuxSystem
 import Wire
 
-/// A running `swiftlet-vmm`, which dies with this process.
+/// A `swiftlet-vmm`, which dies with this process, and with this value unless its end was waited for. It is started before anything is known of its machine: the kernel takes its
+/// time to make one.
 final class VMMProcess {
     private let process: JailedProcess
     private let cgroup: Cgroup?
     /// This process's end of the sockets by which the VMM knows that it lives; it holds what the VMM sent (`Jail.enter`).
     private let lifeline: OwnedDescriptor
+    private var hasEnded = false
 
-    /// Starts it; it inherits the standard descriptors and `files`, which nobody else may be handed meanwhile.
-    init(
-        _ configuration: LaunchConfiguration, handing files: [OpenFile], from installation: Installation, in placement: Placement?
-    ) throws(ContainerError) {
+    /// It inherits the standard descriptors.
+    init(from installation: Installation, in placement: Placement?) throws(ContainerError) {
         let kvm: OpenFile
         do throws(KVMDeviceError) { kvm = OpenFile(owning: try KVMDevice.open()) } catch { throw .kvm(error) }
         let filters = try installation.open("the seccomp filters", installation.filters)
         let identity = Identity.available
         do {
-            let memory = OpenFile(owning: try Self.memory(configuration))
-            let lifelines = try OwnedDescriptor.socketPair(nonBlocking: false)
+            let sockets = try OwnedDescriptor.socketPair(nonBlocking: false)
             let arguments = LaunchArguments(
-                configuration: memory.descriptor.raw, kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: lifelines.first.raw,
-                identity: identity.rawValue)
-            cgroup = try placement?.makeCgroup()
+                kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: sockets.first.raw, identity: identity.rawValue)
+            let cgroup = try placement?.makeCgroup()
+            // Signals that it gets before it can take them wait; this process keeps its own ways until it attends to it.
+            let mask = Self.block(Self.attended)
+            defer { Self.restore(mask) }
             do {
-                process = try JailedProcess(
-                    [installation.vmm] + arguments.words, as: identity, kept: arguments.descriptors + files.map { $0.descriptor.raw }, cgroup: cgroup)
+                process = try JailedProcess([installation.vmm] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup)
             } catch {
                 cgroup?.remove()
                 throw error
             }
             // The child has its own now; until then none of these may be closed.
-            withExtendedLifetime((memory, kvm, filters, files)) {}
-            lifeline = lifelines.second
+            withExtendedLifetime((kvm, filters)) {}
+            self.cgroup = cgroup
+            lifeline = sockets.second
         } catch let error as JailError {
             throw .jail(error)
         } catch let error as SystemError {
-            throw error.errno == E2BIG ? .tooLargeRequest : .system(what: "the VMM cannot be started", error)
+            throw .system(what: "the VMM cannot be started", error)
         } catch { preconditionFailure("no other errors are thrown") }
+    }
+
+    deinit {
+        if hasEnded { return }
+        process.signal(SIGKILL)
+        _ = try? process.wait()
+        cgroup?.remove()
+    }
+
+    /// Tells it what to run. What the configuration names must be open until this returns.
+    func send(_ configuration: LaunchConfiguration) throws(ContainerError) {
+        let (counting, descriptors) = configuration.countingDescriptors
+        do throws(SystemError) {
+            let memory = try Self.memory(counting)
+            try DescriptorTransfer.send([memory.raw] + descriptors, over: lifeline.raw)
+        } catch {
+            // A VMM that has ended has said why, or says it by its status.
+            if [EPIPE, ECONNRESET].contains(error.errno) { return }
+            throw error.errno == E2BIG ? .tooLargeRequest : .system(what: "the VMM cannot be told what to run", error)
+        }
     }
 
     private static func memory(_ configuration: LaunchConfiguration) throws(SystemError) -> OwnedDescriptor {
@@ -58,6 +79,7 @@ final class VMMProcess {
     /// Waits for the end; returns the exit status, or 128 + n after signal n.
     func wait() throws(SystemError) -> Int32 {
         let status = try process.wait()
+        hasEnded = true
         cgroup?.remove()
         if status & 0x7F == 0 { return (status >> 8) & 0xFF }
         let signal = status & 0x7F
@@ -65,23 +87,36 @@ final class VMMProcess {
         return 128 + signal
     }
 
-    /// The same, passing on signals meanwhile. They must be blocked (`blockSignals`) since before the VMM was started.
+    /// The same, passing on signals meanwhile. `blockSignals` must have been called, so that none is lost.
     func attend() throws(SystemError) -> Int32 {
         var set = Self.attended
-        while true {
+        // It may have ended before its end was worth a signal.
+        while try !process.hasEnded() {
             // SAFETY: sigwaitinfo reads the set.
             let signal = try systemCall("sigwaitinfo") { unsafe sigwaitinfo(&set, nil) }
-            if signal != SIGCHLD { process.signal(signal) } else if try process.hasEnded() { return try wait() }
+            if signal != SIGCHLD { process.signal(signal) }
         }
+        return try wait()
     }
 
-    /// So that none is lost: the VMM inherits this, and takes them when it can.
+    /// From now on signals wait for `attend`.
     static func blockSignals() {
         // A caller that ignores its children's ends would take ours away.
         signal(SIGCHLD, SIG_DFL)
-        var set = attended
+        _ = block(attended)
+    }
+
+    private static func block(_ set: sigset_t) -> sigset_t {
+        var (set, old) = (set, sigset_t())
+        // SAFETY: the sets are local values that the call reads and writes.
+        unsafe pthread_sigmask(SIG_BLOCK, &set, &old)
+        return old
+    }
+
+    private static func restore(_ set: sigset_t) {
+        var set = set
         // SAFETY: the set is a local value that the call reads.
-        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+        unsafe pthread_sigmask(SIG_SETMASK, &set, nil)
     }
 
     private static var attended: sigset_t {
