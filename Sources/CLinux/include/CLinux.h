@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -177,12 +178,46 @@ static const uintptr_t CLINUX_MAP_FAILED = (uintptr_t)MAP_FAILED;
 
 // MARK: Descriptors on their way to another process
 
+enum { clinux_most_descriptors = 253 };  // SCM_MAX_FD
+
+// The alignment is cmsghdr's.
+union clinux_ancillary {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(clinux_most_descriptors * sizeof(int))];
+};
+
 /// Sends `word` and copies of `descriptors`, at most 253. Returns as sendmsg(2).
-int clinux_send_descriptors(int socket, uint32_t word, const int *descriptors, size_t count);
+static inline int clinux_send_descriptors(int socket, uint32_t word, const int *descriptors, size_t count) {
+    if (count > clinux_most_descriptors) {
+        errno = EINVAL;
+        return -1;
+    }
+    size_t size = count * sizeof(int);
+    struct iovec data = {.iov_base = &word, .iov_len = sizeof word};
+    union clinux_ancillary control = {.header = {.cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    memcpy(CMSG_DATA(&control.header), descriptors, size);
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = CMSG_SPACE(size)};
+    return (int)sendmsg(socket, &message, MSG_NOSIGNAL);
+}
 
 /// Receives what one call of the former sent; returns how many descriptors, which are closed on execve(2). ECONNRESET where the other end is closed, EMSGSIZE where
 /// this process may not have as many.
-ssize_t clinux_receive_descriptors(int socket, uint32_t *word, int *descriptors, size_t capacity);
+static inline ssize_t clinux_receive_descriptors(int socket, uint32_t *word, int *descriptors, size_t capacity) {
+    struct iovec data = {.iov_base = word, .iov_len = sizeof *word};
+    union clinux_ancillary control;
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+    ssize_t size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (size < 0) return -1;
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int holds_descriptors = header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS;
+    size_t count = holds_descriptors ? (header->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+    if (size != sizeof *word || (message.msg_flags & MSG_CTRUNC) || count > capacity) {
+        errno = size == 0 ? ECONNRESET : EMSGSIZE;
+        return -1;
+    }
+    if (count > 0) memcpy(descriptors, CMSG_DATA(header), count * sizeof(int));
+    return (ssize_t)count;
+}
 
 // MARK: memfd
 
