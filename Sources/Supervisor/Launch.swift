@@ -36,6 +36,7 @@ public enum Launch {
         let configuration = try receive(over: lifeline)
         let timeline = Timeline(launched: configuration.launched)
         timeline.mark(.vmmStarted, at: started)
+        timeline.mark(.configured)
         let machine = try MicroVM(configuration.machine, in: opening, filters: filters, timeline: timeline, logLevel: configuration.logLevel)
         try prepared(filters)
         let outputs = [STDOUT_FILENO, STDERR_FILENO] + (configuration.timeline.map { [$0] } ?? [])

@@ -7,6 +7,8 @@ public final class Timeline: Sendable {
     public enum Phase: String, CaseIterable, Sendable {
         case launched
         case vmmStarted = "vmm-started"
+        /// The VMM is in its jail and knows what to run: `swiftlet` has found the image, and unpacked it if need be.
+        case configured
         /// The guest's memory holds kernel and initrd.
         case memoryMapped = "memory-mapped"
         /// The machine exists, with memory and devices.

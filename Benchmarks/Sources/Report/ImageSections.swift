@@ -20,9 +20,9 @@ extension Measurements {
         var figures: [Figure?] = []
         for image in images {
             let trials = trials("swiftlet-\(image.name)", "alone")
-            let unpacked = trials.compactMap { trial in timeline(trial)?.at("vmm-started").map { (trial, $0) } }
+            let unpacked = trials.compactMap { trial in timeline(trial)?.at("configured").map { (trial, $0) } }
             figures.append(
-                Figure("\(image.name)-unpacked", "\(image.title): until the container's VMM starts", .nanoseconds, unpacked.map(\.1)))
+                Figure("\(image.name)-unpacked", "\(image.title): until the image is unpacked", .nanoseconds, unpacked.map(\.1)))
             figures.append(Figure("\(image.name)-exit", "\(image.title): exit", .nanoseconds, trials.map(\.exit)))
             guard let peer = image.peer else { continue }
             let wholeRuns = Dictionary(self.trials(peer, "any").map { ($0.round, $0.exit) }, uniquingKeysWith: { first, _ in first })
@@ -33,11 +33,11 @@ extension Measurements {
             }
             figures.append(
                 Figure(
-                    "\(image.name)-to-umoci", "\(image.title): until the container's VMM starts, to umoci unpack", .ratio,
+                    "\(image.name)-to-umoci", "\(image.title): until the image is unpacked, to umoci unpack", .ratio,
                     unpacked.compactMap { pair in wholeRuns[pair.0.round].map { pair.1 / $0 } }, reach: 1.5))
             figures.append(
                 Figure(
-                    "\(image.name)-to-umoci-raw", "\(image.title): until the container's VMM starts, to umoci raw unpack", .ratio,
+                    "\(image.name)-to-umoci-raw", "\(image.title): until the image is unpacked, to umoci raw unpack", .ratio,
                     unpacked.compactMap { pair in raw.first { $0.round == pair.0.round }.map { pair.1 / $0.exit } }))
         }
         return Results.Section(title: "First start, with unpacking", figures: figures.compactMap(\.self))
