@@ -156,14 +156,16 @@ extension VirtualMachines {
             let times = phases.compactMap { $0["at"] as? Int }
             #expect(
                 names == [
-                    "launched", "vmm-started", "configured", "memory-mapped", "kvm-ready", "first-instruction", "init-started", "agent-connected", "root-ready",
+                    "launched", "vmm-started", "configured", "memory-mapped", "kvm-ready", "first-instruction", "init-started", "agent-connected",
+                    "root-ready",
                     "process-executed", "first-output", "process-exited", "exit",
                 ] || names.sorted() == Self.allPhases.sorted(), "\(names)")
             #expect(times.count == names.count && times == times.sorted() && times.first == 0, "\(times)")
         }
 
         private static let allPhases = [
-            "launched", "vmm-started", "configured", "memory-mapped", "kvm-ready", "first-instruction", "init-started", "agent-connected", "root-ready",
+            "launched", "vmm-started", "configured", "memory-mapped", "kvm-ready", "first-instruction", "init-started", "agent-connected",
+            "root-ready",
             "process-executed", "first-output", "process-exited", "exit",
         ]
 
