@@ -175,6 +175,8 @@ extension VirtualMachines {
         @Test func guestThatPanics() throws {
             let outcome = try swiftlet.run(["--initrd", Project.basic("panic.cpio")], ["/bin/true"])
             expectRefusal(outcome, naming: ["kernel", "panic", "Attempted to kill init"])
+            // A kernel that survives an oops may leave a container that never ends.
+            #expect(try swiftlet.shell([], "cat /proc/sys/kernel/panic_on_oops").text == "1\n")
             let nonsense = try swiftlet.directory.file("nonsense", String(repeating: "x", count: 5000))
             expectRefusal(try swiftlet.run(["--initrd", nonsense], ["/bin/true"]), naming: ["kernel", "panic"])
             expectRefusal(try swiftlet.run(["--initrd", "/does/not/exist"], ["/bin/true"]), naming: ["initrd", "/does/not/exist", "--initrd"])

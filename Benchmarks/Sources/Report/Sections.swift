@@ -113,7 +113,7 @@ extension Measurements {
                 ))
         }
         if let calls = SystemCalls(self) {
-            figures.append(Figure("system-calls-launcher", "system calls of swiftlet until it becomes the VMM", .count, [Double(calls.launcher)]))
+            figures.append(Figure("system-calls-launcher", "system calls of swiftlet until PID 1", .count, [Double(calls.launcher)]))
             figures.append(Figure("system-calls-vmm", "system calls of the VMM until PID 1, without KVM_RUN", .count, [Double(calls.machine)]))
             figures.append(Figure("system-calls-kvm-run", "KVM_RUN until PID 1, under strace", .count, [Double(calls.runs)]))
         }

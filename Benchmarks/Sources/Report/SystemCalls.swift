@@ -2,9 +2,9 @@
 import Foundation
 
 struct SystemCalls {
-    /// By `swiftlet`, until the VMM is executed.
+    /// By `swiftlet` until the guest's PID 1 ran.
     let launcher: Int
-    /// By the VMM's threads until the guest's PID 1 ran, KVM_RUN left out; and KVM_RUN.
+    /// By its child, the VMM, until then, KVM_RUN left out; and KVM_RUN.
     let machine: Int
     let runs: Int
 
@@ -22,18 +22,13 @@ struct SystemCalls {
         var runs = 0
         // The launcher's is the first line.
         var launcherProcess: Substring?
-        var isMachine = false
         for line in record.split(separator: "\n") {
             // "PID SECONDS name(…" but for "<... name resumed>", signals and exits, which are no new calls.
             let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true)
             guard words.count == 3, let time = Double(words[1]), time <= end, let first = words[2].first, first.isLetter else { continue }
-            if words[2].hasPrefix("execve("), words[2].contains("swiftlet-vmm") { isMachine = true }
             launcherProcess = launcherProcess ?? words[0]
-            if !isMachine {
+            if words[0] == launcherProcess {
                 launcher += 1
-            } else if words[0] == launcherProcess {
-                // It only waits from now on.
-                continue
             } else if words[2].contains("KVM_RUN") {
                 runs += 1
             } else {
