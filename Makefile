@@ -4,12 +4,13 @@
 SHELL := /bin/bash
 PREFIX ?= /usr/local
 # The functions of a start lie side by side (scripts/function-order): it halves the memory that a VMM's code takes.
-RELEASE := swift build -c release -Xswiftc -static-executable -Xswiftc -use-ld=lld --scratch-path .build/static \
+STATIC := swift build -c release -Xswiftc -static-executable -Xswiftc -use-ld=lld \
     -Xlinker --symbol-ordering-file=$(CURDIR)/scripts/function-order.list -Xlinker --no-warn-symbol-ordering
+RELEASE := $(STATIC) --scratch-path .build/static
 # The registry client takes TLS from the machine's libcurl, whose security fixes it must get.
 DYNAMIC := swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic
 
-.PHONY: all build executables filters kernel initrd scratch run test check bench fuzz soak install clean
+.PHONY: all build unjailed executables filters kernel initrd scratch run test check bench fuzz soak install clean
 
 all: build
 
@@ -62,9 +63,17 @@ test: build
 check:
 	@scripts/check
 
-bench: build
+bench: build unjailed
 	@Benchmarks/run
 	@Benchmarks/pull
+
+# A second installation for benchmarks alone, whose machines have no wall but KVM's.
+unjailed:
+	@echo '== swiftlet and swiftlet-vmm without the jail'
+	@mkdir -p build/bench/unjailed
+	@for name in swiftlet swiftlet-vmm; do \
+	    $(STATIC) -Xswiftc -DWITHOUT_JAIL --scratch-path .build/unjailed --product $$name && \
+	    strip -o build/bench/unjailed/$$name .build/unjailed/release/$$name || exit 1; done
 
 fuzz: SECONDS ?= 600
 fuzz:

@@ -28,6 +28,7 @@ prepare_stage() {
     cp build/bin/swiftlet build/bin/swiftlet-vmm build/bin/swiftlet-registry "$tree/bench/bin/"
     copy_libraries "$tree" build/bin/swiftlet-registry
     cp build/share/swiftlet/* "$tree/bench/share/swiftlet/"
+    stage_unjailed "$tree/bench"
     cp .build/benchmarks/release/Stopwatch "$tree/bench/bin/stopwatch"
     make_root "$tree/bench/root"
     make_image "$tree/bench/root" "$tree/bench/image"
@@ -40,6 +41,17 @@ prepare_stage() {
     stage_fio "$tree"
     fill_registry "$tree/bench/registry" "$tree/bench/images"
     cp -r "$benchmarks/session" "$benchmarks/sections" "$benchmarks/enter" "$tree/bench/"
+}
+
+# stage_unjailed BENCH: of the same version, or none.
+stage_unjailed() {
+    local name
+    for name in swiftlet swiftlet-vmm; do
+        [[ build/bench/unjailed/$name -nt build/bin/$name ]] || return 0
+    done
+    mkdir -p "$1/unjailed/bin" "$1/unjailed/share"
+    cp build/bench/unjailed/swiftlet build/bench/unjailed/swiftlet-vmm "$1/unjailed/bin/"
+    cp -r "$1/share/swiftlet" "$1/unjailed/share/"
 }
 
 # copy_program TREE NAME: with all that it loads, at the same paths.

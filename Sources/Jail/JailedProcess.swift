@@ -15,7 +15,7 @@ public struct JailedProcess: ~Copyable {
     public init(
         _ arguments: [String], as identity: Identity, kept: [Int32], cgroup: Cgroup?
     ) throws(JailError) {
-        let flags = cjail_new_processes | (identity == .caller ? cjail_new_user : 0)
+        let flags = Jail.hasWalls ? cjail_new_processes | (identity == .caller ? cjail_new_user : 0) : 0
         let user = (geteuid(), getegid())
         var raw: Int32 = -1
         let directory = cgroup?.directory ?? -1

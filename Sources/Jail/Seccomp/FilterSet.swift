@@ -57,6 +57,7 @@ public struct FilterSet: WireCodable, Sendable {
 
     /// The calling thread's system calls are from now on those of `kind`. Needs no_new_privs.
     public func install(_ kind: ThreadKind) throws(JailError) {
+        guard Jail.hasWalls else { return }
         let program = programs[Int(kind.rawValue)]
         let count = UInt16(program.count / MemoryLayout<cjail_instruction>.size)
         do throws(SystemError) {
