@@ -20,6 +20,8 @@ private func run(_ program: [UInt8], kind: UInt32, access: DeviceRule.Access, _ 
         case 0xB7: registers[target] = constant
         case 0x57: registers[target] &= constant
         case 0x77: registers[target] >>= constant
+        case 0x7F: registers[target] >>= registers[source] & 63
+        case 0x25: if registers[target] > constant { position += offset }
         case 0x55: if registers[target] != constant { position += offset }
         case 0x95: return registers[0]
         default: return nil
@@ -49,6 +51,28 @@ private func run(_ program: [UInt8], kind: UInt32, access: DeviceRule.Access, _ 
             #expect(run(program, kind: kind, access: access, major, minor) == 0)
         }
         #expect(run(program, kind: kind, access: .make, major, minor) == 1)
+    }
+
+    /// Rules that differ in their minor numbers alone are looked up in a set.
+    @Test func setsOfMinorNumbersAreExact() {
+        let allowed: [UInt32] = [0, 3, 30, 31, 32, 64, 300]
+        let rules =
+            allowed.map { DeviceRule(allow: true, .character, major: 9, minor: $0, .read) } + [
+                DeviceRule(allow: false, .any, major: 9, minor: 3, .all)
+            ]
+        let program = DeviceProgram.compile(rules)
+        for minor: UInt32 in Array(0...600) + [.max, 1 << 31, 1 << 20] {
+            let expected: UInt64 = allowed.contains(minor) && minor != 3 ? 1 : 0
+            #expect(run(program, kind: Self.character, access: .read, 9, minor) == expected, "\(minor)")
+            #expect(run(program, kind: Self.character, access: .write, 9, minor) == 0, "\(minor)")
+            #expect(run(program, kind: Self.character, access: .read, 8, minor) == 0, "\(minor)")
+        }
+    }
+
+    @Test func minorNumberAloneDoesNotMatchEverything() {
+        let program = DeviceProgram.compile([DeviceRule(allow: true, .character, major: 1, .all), DeviceRule(allow: false, .any, minor: 3, .all)])
+        #expect(run(program, kind: Self.character, access: .read, 1, 3) == 0)
+        #expect(run(program, kind: Self.character, access: .read, 1, 4) == 1)
     }
 
     @Test func theLastRuleThatMatchesDecides() {
