@@ -1,11 +1,8 @@
-# Disk throughput beside QEMU's microvm machine: fio in the same guest (fio-init) on a disk whose file lies on the store's file system, in turns. Sourced by `session`.
-# shellcheck shell=sh disable=SC2154 # bench, raw, store: session's.
+# Disk throughput beside QEMU's microvm machine: one round of fio in the same guest (fio-init) on a disk whose file lies on the store's file system. `rounds` is the round's number. Sourced by `session`.
+# shellcheck shell=sh disable=SC2154 # bench, raw, rounds, store: session's.
 
-# Fewer rounds: they take long, and agree well. The first unpacks the image, and is discarded.
-fio_rounds=5
-# In seconds of the environment's clock, for one machine: several times what it takes. QEMU has been seen to run on for ever in the deterministic lab, where a second takes half a minute.
+# In seconds of the environment's clock, for one machine: several times what it takes.
 fio_limit=120
-[ -z "${SWIFTLET_LAB_DETERMINISTIC:-}" ] || fio_limit=15
 parameters="quiet loglevel=3 noreplace-smp tsc=reliable no-kvmapf panic=-1 earlyprintk=serial,0x3f8,115200,keep"
 export SWIFTLET_STORE="$store/fio" TMPDIR="$store/scratch"
 
@@ -17,10 +14,10 @@ note() {
     done >"$raw/fio-last"
     if [ -s "$raw/fio-last" ]; then
         cat "$raw/fio-last" >>"$raw/fio.tsv"
-        echo "  $1, round $(($2 + 1)) of $fio_rounds" >&2
+        echo "  $1" >&2
     else
-        echo "fio under $1 has no figures in round $(($2 + 1)): $(tail -n 3 "$raw/fio-said")" >&2
-        leave_out "fio under $1, round $(($2 + 1)) of $fio_rounds" "the machine gave no figures in $fio_limit seconds"
+        echo "fio under $1 has no figures in round $2: $(tail -n 3 "$raw/fio-said")" >&2
+        leave_out "fio under $1, round $2" "the machine gave no figures in $fio_limit seconds"
     fi
 }
 
@@ -48,15 +45,11 @@ fio_qemu() {
 case fio in
     *"$only"*)
         mkdir -p "$TMPDIR"
-        echo "fio: 3 machines, $fio_rounds rounds" >&2
-        : >"$raw/fio.tsv"
-        turn=0
-        while [ "$turn" -lt "$fio_rounds" ]; do
-            fio_swiftlet "$turn"
-            fio_qemu qemu "$turn" ''
-            fio_qemu qemu-iothread "$turn" ,iothread=io -object iothread,id=io
-            turn=$((turn + 1))
-        done
+        # Unpacks the image.
+        "$bench/bin/swiftlet" run "oci:$bench/fio" /bin/sh -c : </dev/null
+        fio_swiftlet "$rounds"
+        fio_qemu qemu "$rounds" ''
+        fio_qemu qemu-iothread "$rounds" ,iothread=io -object iothread,id=io
         rm -f "$raw/fio-last" "$raw/fio-said"
         ;;
 esac

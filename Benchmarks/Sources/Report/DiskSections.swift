@@ -11,7 +11,7 @@ private let machines: [(name: String, title: String)] = [
 ]
 
 extension Measurements {
-    /// Nanoseconds for each request of a job, by round: the inverse of fio's operations per second. The first round is discarded.
+    /// Nanoseconds for each request of a job, by round: the inverse of fio's operations per second.
     private func requests(_ machine: String, _ job: String) -> [Int: Double] {
         let rows = ((try? Measurements.rows("\(directory)/fio.tsv")) ?? []).filter { $0.count == 4 && $0[0] == machine && $0[2] == job }
         let values = rows.compactMap { row -> (Int, Double)? in
