@@ -108,6 +108,9 @@ extension VirtualMachines {
                 }
             // The container's process lost its output.
             case .exited(141): #expect(["write", "sendmsg", "recvmsg", "shutdown"].contains(injection.call), "\(name): \(outcome)")
+            // What only the end of its parent brings about: nobody is left who could be told.
+            case .exited(137):
+                #expect(["recvmsg", "sendmsg"].contains(injection.call) && [ECONNRESET, EPIPE].contains(injection.errno), "\(name): \(outcome)")
             default: Issue.record("\(name): \(outcome)")
             }
         }
