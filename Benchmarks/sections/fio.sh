@@ -17,7 +17,9 @@ note() {
         echo "  $1" >&2
     else
         echo "fio under $1 has no figures in round $2: $(tail -n 3 "$raw/fio-said")" >&2
-        leave_out "fio under $1, round $2" "the machine gave no figures in $fio_limit seconds"
+        leave_out "fio under $1, round $2" "the machine gave no figures"
+        # QEMU's are the lab's business; ours fail the round.
+        [ "$1" != swiftlet ]
     fi
 }
 
