@@ -25,10 +25,12 @@ public struct LayerSpec: WireCodable, Equatable, Sendable {
     public var disk: UInt8
     /// Nothing was unpacked onto the disk yet.
     public var isLowest: Bool
+    /// The disk is unmounted once the layer is on it: the host keeps what it holds then. Otherwise the next layer follows on the same disk.
+    public var completesDisk: Bool
 
     public init(
         name: Text, device: UInt8, range: (offset: UInt64, length: UInt64), compression: LayerCompression, diffID: [UInt8],
-        disk: (device: UInt8, isEmpty: Bool)
+        disk: (device: UInt8, isEmpty: Bool, isComplete: Bool)
     ) {
         self.name = name
         self.device = device
@@ -38,6 +40,7 @@ public struct LayerSpec: WireCodable, Equatable, Sendable {
         self.diffID = diffID
         self.disk = disk.device
         isLowest = disk.isEmpty
+        completesDisk = disk.isComplete
     }
 
     public func encode(into encoder: inout WireEncoder) {
@@ -49,6 +52,7 @@ public struct LayerSpec: WireCodable, Equatable, Sendable {
         encoder.byteString(diffID)
         encoder.integer(disk)
         encoder.boolean(isLowest)
+        encoder.boolean(completesDisk)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -62,5 +66,6 @@ public struct LayerSpec: WireCodable, Equatable, Sendable {
         guard diffID.isEmpty || diffID.count == 32 else { throw .unknownValue }
         disk = try decoder.integer()
         isLowest = try decoder.boolean()
+        completesDisk = try decoder.boolean()
     }
 }

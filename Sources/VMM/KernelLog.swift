@@ -10,7 +10,7 @@ public final class KernelLog: Sendable {
 
     /// A guest can print for ever: only the last lines are kept, and each up to a length.
     private static let lineLimit = 256
-    private static let kept = 48
+    private static let kept = 96
 
     private let lines = Mutex(Lines())
     private let echo: Bool
@@ -39,16 +39,27 @@ public final class KernelLog: Sendable {
         }
     }
 
-    /// The line that says why the kernel gave up, if it did.
+    /// The line that says why the kernel gave up, if it did; after an oops, of which that says nothing, also what it was and where.
     public var panic: String? {
-        lastLines.last { $0.contains("Kernel panic") }.map { line in
-            line.range(ofSubstring: "Kernel panic").map { String(line[$0...]) } ?? line
-        }
+        let lines = lastLines
+        guard let panic = lines.last(with: "Kernel panic") else { return nil }
+        guard panic.hasSuffix("Fatal exception"), let oops = lines.last(with: "Oops: ") else { return panic }
+        return "\(panic) (\(oops)\(lines.last(with: "RIP: ").map { ", " + $0 } ?? ""))"
     }
 
     /// Control characters don't reach the user's terminal.
     private static func printable(_ bytes: [UInt8]) -> String {
         String(decoding: bytes.map { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F ? 0x3F : $0 }, as: UTF8.self)
+    }
+}
+
+extension [String] {
+    /// The last one with `part` in it, from there on.
+    fileprivate func last(with part: String) -> String? {
+        for line in reversed() {
+            if let start = line.range(ofSubstring: part) { return String(line[start...]) }
+        }
+        return nil
     }
 }
 

@@ -1,6 +1,6 @@
 // One thread per vCPU. It blocks in KVM_RUN, passes port and memory accesses to their bus, and reports why it ended.
 //
-//   probing (the boot CPU only) ──good──▶ running
+//   waiting for its vCPU ──given──▶ probing (the boot CPU only) ──good──▶ running
 //
 //   running ──exit──▶ bus ──▶ running
 //      │
@@ -11,9 +11,30 @@ import Jail
 import KVM
 import LinuxSystem
 import Machine
+import Synchronization
+
+/// The machine's vCPUs on their way to their threads, which are there first.
+final class VCPUHandover: Sendable {
+    private let given: Gate
+    private let vcpus = Mutex<[VCPU]>([])
+
+    init() throws(SystemError) { given = try Gate() }
+
+    /// Once; `vcpus` in the order of their ids.
+    func give(_ vcpus: [VCPU]) {
+        self.vcpus.withLock { $0 = vcpus }
+        given.open()
+    }
+
+    /// Waits for it.
+    func take(_ id: Int) -> VCPU {
+        given.wait()
+        return vcpus.withLock { $0[id] }
+    }
+}
 
 struct VCPUThread: Sendable {
-    let vcpu: VCPU
+    let id: Int
     let memory: GuestMemory
     let ports: Bus
     let registers: Bus
@@ -22,16 +43,18 @@ struct VCPUThread: Sendable {
 
     /// `entry` is where the boot CPU begins; the others (nil) wait for it to start them.
     /// The guest runs when the gate is open: when every thread has its filter.
-    func start(at entry: GuestAddress?, behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
-        try filters.startThread(named: "vcpu", .vcpu, preparing: { entry.map { prepareBoot(at: $0) } ?? true }) {
+    func start(at entry: GuestAddress?, from handover: VCPUHandover, behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
+        try filters.startThread(named: "vcpu", .vcpu) {
+            let vcpu = handover.take(id)
+            if let entry, !prepareBoot(vcpu, at: entry) { return }
             gate.wait()
             if entry != nil { timeline.mark(.firstInstruction) }
-            run()
+            run(vcpu)
         }
     }
 
     /// The probe runs on the vCPU's own thread: KVM waits for an RCU grace period, which is many milliseconds, when a vCPU changes threads.
-    private func prepareBoot(at entry: GuestAddress) -> Bool {
+    private func prepareBoot(_ vcpu: VCPU, at entry: GuestAddress) -> Bool {
         do {
             switch try HostProbe.run(on: vcpu, memory: memory) {
             case .good: break
@@ -50,26 +73,26 @@ struct VCPUThread: Sendable {
         return true
     }
 
-    private func run() {
+    private func run(_ vcpu: VCPU) {
         do throws(KVMError) {
             while true {
                 let exit = try vcpu.run()
                 timeline.countExit()
                 switch exit {
-                case .port(let access): perform(access, on: ports)
-                case .memory(let access): perform(access, on: registers)
+                case .port(let access): perform(access, of: vcpu, on: ports)
+                case .memory(let access): perform(access, of: vcpu, on: registers)
                 case .interrupted, .halt: continue
-                case .shutDown: return report(.tripleFault)
-                case .internalError(let suberror, let data): return report(.internalError(suberror: suberror, data: data))
-                case .failEntry(let reason): return report(.failEntry(reason: reason))
+                case .shutDown: return report(.tripleFault, of: vcpu)
+                case .internalError(let suberror, let data): return report(.internalError(suberror: suberror, data: data), of: vcpu)
+                case .failEntry(let reason): return report(.failEntry(reason: reason), of: vcpu)
                 case .systemEvent: return end.report(.reset)
-                case .unknown(let reason): return report(.unknownExit(reason: reason))
+                case .unknown(let reason): return report(.unknownExit(reason: reason), of: vcpu)
                 }
             }
         } catch { end.report(.kvm(error)) }
     }
 
-    private func perform(_ access: VCPUExit.Access, on bus: Bus) {
+    private func perform(_ access: VCPUExit.Access, of vcpu: VCPU, on bus: Bus) {
         // A string instruction repeats on the same port; `count` comes from KVM, bounded by its page of data.
         for index in 0..<access.count {
             if access.isWrite {
@@ -80,7 +103,7 @@ struct VCPUThread: Sendable {
         }
     }
 
-    private func report(_ kind: FaultReport.Kind) {
+    private func report(_ kind: FaultReport.Kind, of vcpu: VCPU) {
         end.report(.fault(FaultReport(kind, of: vcpu, memory: memory)))
     }
 }

@@ -31,7 +31,8 @@ private func unpackInput() {
         let copy = Array(part)
         let device = copy.withUnsafeBytes { fileInMemory($0.baseAddress, $0.count) }
         let layer = LayerSpec(
-            name: "layer 1", device: 0, range: (0, UInt64(copy.count)), compression: compression, diffID: [], disk: (0, index == 0 || cut == 0))
+            name: "layer 1", device: 0, range: (0, UInt64(copy.count)), compression: compression, diffID: [],
+            disk: (0, index == 0 || cut == 0, true))
         do throws(Failure) { try Unpacker.unpack(layer, from: device) } catch {
             precondition(!error.text.bytes.isEmpty && error.text.bytes.count < 4096, "no sentence")
             precondition(error.text.bytes.allSatisfy { $0 >= 0x20 && $0 != 0x7F }, "control characters in a sentence")

@@ -25,8 +25,19 @@ import Testing
     for index in 0..<1000 { for byte in "line \(index)\r\n".utf8 { log.receive(byte) } }
     for byte in "[    1.5] Kernel panic - not syncing: no \u{1B}[31minit\n---[ end".utf8 { log.receive(byte) }
     #expect(log.panic == "Kernel panic - not syncing: no ?[31minit")
-    #expect(log.lastLines.count == 49)
+    #expect(log.lastLines.count == 97)
     #expect(log.lastLines.last == "---[ end")
+}
+
+@Test func kernelLogSaysWhichOopsWasFatal() {
+    let log = KernelLog(echo: false)
+    for line in [
+        "Oops: invalid opcode: 0000 [#1] SMP", "RIP: 0010:serve+0x0/0x10", "Code: 0f 0b", "Kernel panic - not syncing: Fatal exception",
+        "Kernel Offset: disabled",
+    ] {
+        for byte in "[    1.5] \(line)\n".utf8 { log.receive(byte) }
+    }
+    #expect(log.panic == "Kernel panic - not syncing: Fatal exception (Oops: invalid opcode: 0000 [#1] SMP, RIP: 0010:serve+0x0/0x10)")
 }
 
 @Test func kernelLogCutsALineThatNeverEnds() {

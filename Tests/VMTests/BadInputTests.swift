@@ -175,11 +175,22 @@ extension VirtualMachines {
         @Test func guestThatPanics() throws {
             let outcome = try swiftlet.run(["--initrd", Project.basic("panic.cpio")], ["/bin/true"])
             expectRefusal(outcome, naming: ["kernel", "panic", "Attempted to kill init"])
-            // A kernel that survives an oops may leave a container that never ends.
-            #expect(try swiftlet.shell([], "cat /proc/sys/kernel/panic_on_oops").text == "1\n")
             let nonsense = try swiftlet.directory.file("nonsense", String(repeating: "x", count: 5000))
             expectRefusal(try swiftlet.run(["--initrd", nonsense], ["/bin/true"]), naming: ["kernel", "panic"])
             expectRefusal(try swiftlet.run(["--initrd", "/does/not/exist"], ["/bin/true"]), naming: ["initrd", "/does/not/exist", "--initrd"])
+        }
+
+        /// A kernel that goes on after an oops may leave a container that never ends.
+        @Test func anOopsIsAPanic() throws {
+            // ud2, an instruction that is none, where the kernel begins to serve sysinfo(2).
+            let kernel = try swiftlet.directory.file("broken-vmlinux", try Project.kernel(replacing: "__x64_sys_sysinfo", by: [0x0F, 0x0B]))
+            expectOutput(try swiftlet.run(["--kernel", kernel], ["echo", "fine"]), "fine\n")
+            let outcome = try swiftlet.run(["--kernel", kernel], ["free"])
+            #expect(outcome.ending == .exited(125), "\(outcome)")
+            for words in ["kernel gave up: Kernel panic", "Oops: invalid opcode", "RIP: 0010:__x64_sys_sysinfo"] {
+                #expect(outcome.errorText.contains(words), "\(outcome)")
+            }
+            #expect(outcome.errorText.split(separator: "\n").count == 1)
         }
 
         @Test(arguments: [false, true])

@@ -30,6 +30,26 @@ extension VirtualMachines {
             }
         }
 
+        /// As many as an image may have. What a start attaches is one disk, whatever their number.
+        @Test func asManyLayersAsAnImageMayHave() throws {
+            for _ in 0..<2 {
+                let outcome = try swiftlet(["run", Project.extreme("thousands"), "sh", "-c", "cat /layers/last; ls /layers"], within: 600)
+                expectOutput(outcome, "4095\n1024\n1536\n2048\n2560\n3072\n3584\n4095\n512\nlast\n")
+                #expect(store.blocks.count == 128 && store.unfinished == [])
+            }
+        }
+
+        /// Fifty thousand, or what SWIFTLET_TEST_FILES says.
+        @Test func manyFiles() throws {
+            let count = ProcessInfo.processInfo.environment["SWIFTLET_TEST_FILES"].flatMap { Int($0) } ?? 50_000
+            let script = "ls /files/* | grep -c '[0-9]$'; ls -d /files/0/0 /files/\((count - 1) / 1000)/\(count - 1)"
+            let expected = "\(count)\n/files/0/0\n/files/\((count - 1) / 1000)/\(count - 1)\n"
+            for _ in 0..<2 {
+                expectOutput(try swiftlet(["run", "-m", "1g", Project.files, "sh", "-c", script], within: 3000), expected)
+                #expect(store.maps.count == 2 && store.unfinished == [])
+            }
+        }
+
         /// One more than the guest's block device can list.
         @Test func moreLayersThanAnImageMayHave() throws {
             expectRefusal(try swiftlet.run(image: Project.extreme("too-many"), ["/bin/true"]), naming: ["4097 layers", "at most 4096"])

@@ -13,11 +13,31 @@ enum Project {
     /// A link that scripts/test makes to what kernel-config/build keeps beside vmlinux.
     static let bzImage = directory + "/build/test-kernel/bzImage"
 
+    /// The guest's kernel with other instructions at the beginning of a function (System V ABI, "Program Header").
+    static func kernel(replacing function: String, by instructions: [UInt8]) throws -> [UInt8] {
+        var file = Array(try Data(contentsOf: URL(filePath: share + "/vmlinux")))
+        func integer(_ offset: Int, _ size: Int) -> UInt64 { file[offset..<offset + size].reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+        let map = try String(contentsOfFile: directory + "/build/test-kernel/System.map", encoding: .utf8)
+        let line = map.split(separator: "\n").first { $0.hasSuffix(" " + function) }
+        guard let address = (line?.prefix(16)).flatMap({ UInt64($0, radix: 16) }) else { throw TestError("there is no \(function) in System.map") }
+        for index in 0..<Int(integer(56, 2)) {
+            let header = Int(integer(32, 8)) + index * Int(integer(54, 2))
+            let (type, offset, start, size) = (integer(header, 4), integer(header + 8, 8), integer(header + 16, 8), integer(header + 32, 8))
+            guard type == 1, address >= start, address - start < size else { continue }
+            let place = Int(offset + address - start)
+            file.replaceSubrange(place..<place + instructions.count, with: instructions)
+            return file
+        }
+        throw TestError("no segment of vmlinux holds \(function)")
+    }
+
     private static let images = directory + "/build/test-images"
     static func basic(_ name: String) -> String { images + "/basic/" + name }
     static func layered(_ name: String) -> String { images + "/layered/" + name }
     static func bad(_ name: String) -> String { images + "/bad/" + name }
     static func extreme(_ name: String) -> String { images + "/extreme/" + name }
+    /// With as many files as SWIFTLET_TEST_FILES says.
+    static var files: String { images + "/files/files" }
     static func debian(_ name: String) -> String { images + "/debian/" + name }
     static func real(_ tag: String) -> String { images + "/real/real:" + tag }
     static var busybox: String { "oci:" + basic("busybox") + ":latest" }

@@ -23,7 +23,8 @@ private let container: ContainerSpec = {
 }()
 
 private let layer = LayerSpec(
-    name: "layer 1 of 2", device: 1, range: (4096, 17), compression: .zstd, diffID: Array(repeating: 7, count: 32), disk: (device: 0, isEmpty: true))
+    name: "layer 1 of 2", device: 1, range: (4096, 17), compression: .zstd, diffID: Array(repeating: 7, count: 32),
+    disk: (device: 0, isEmpty: true, isComplete: false))
 
 private let hostMessages: [HostMessage] = [
     .unpackLayer(layer),

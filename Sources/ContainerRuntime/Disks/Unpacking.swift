@@ -144,11 +144,11 @@ struct Unpacking {
         for target in targets {
             for number in target.part.layers {
                 let layer = layers[steps.count]
-                let spec = LayerSpec(
-                    name: Text(name(number)), device: 1, range: (offset, layer.range.length),
-                    compression: LayerCompression(layer.compression), diffID: layer.diffID.bytes, disk: (device: 0, isEmpty: number == 0))
-                offset += (layer.range.length + DiskMap.blockSize - 1) / DiskMap.blockSize * DiskMap.blockSize
                 let isLast = number + 1 == target.part.layers.upperBound
+                let spec = LayerSpec(
+                    name: Text(name(number)), device: 1, range: (offset, layer.range.length), compression: LayerCompression(layer.compression),
+                    diffID: layer.diffID.bytes, disk: (device: 0, isEmpty: number == 0, isComplete: isLast))
+                offset += (layer.range.length + DiskMap.blockSize - 1) / DiskMap.blockSize * DiskMap.blockSize
                 steps.append(
                     UnpackingConfiguration.Step(frame: HostMessage.unpackLayer(spec).frame.bytes, map: isLast ? target.map.file.descriptor.raw : nil))
             }

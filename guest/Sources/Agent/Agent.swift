@@ -47,6 +47,8 @@ final class Agent {
     private var containers: [Container] = []
     private var processes: [ContainerProcess] = []
     private var layerWork: LayerWork?
+    /// The layer before left its disk to the next one.
+    private var diskIsMounted = false
     private var isPrepared = false
 
     init(control: consuming OwnedDescriptor, timeline: Int32) throws(SystemError) {
@@ -151,7 +153,7 @@ final class Agent {
     private func unpack(_ layer: LayerSpec) throws(Failure) {
         if layerWork != nil { throw Failure(.agent, "a layer is being unpacked already") }
         try prepare()
-        let work = try LayerWork.start(layer)
+        let work = try LayerWork.start(layer, diskIsMounted: diskIsMounted)
         layerWork = work
         do throws(SystemError) { try watch(work.report.raw, .unpacking(work)) } catch { throw Failure(.agent, "\(error)") }
     }
@@ -159,6 +161,7 @@ final class Agent {
     private func layerReported(_ work: LayerWork) {
         forget(work.report.raw) { if case .unpacking = $0 { true } else { false } }
         layerWork = nil
+        diskIsMounted = work.leavesDiskMounted
         if let failure = work.finish() { report(failure.kind, failure.text) } else { send(.layerUnpacked) }
     }
 

@@ -1,4 +1,4 @@
-// Unpacking a layer onto a disk: the disk is mounted, a child unpacks, the disk is unmounted and complete.
+// Unpacking a layer onto a disk: the disk is mounted for the first layer, a child unpacks, the disk is unmounted and complete with the last.
 internal import AgentProtocol
 internal import CGuest
 internal import GuestSystem
@@ -7,6 +7,7 @@ internal import Wire
 
 /// A layer that is being unpacked.
 final class LayerWork {
+    private let layer: LayerSpec
     let worker: Int32
     /// What the child reports.
     let report: OwnedDescriptor
@@ -15,16 +16,19 @@ final class LayerWork {
 
     private static var disk: CPath { "/images/disk" }
 
-    private init(worker: Int32, report: consuming OwnedDescriptor) {
+    private init(_ layer: LayerSpec, worker: Int32, report: consuming OwnedDescriptor) {
+        self.layer = layer
         self.worker = worker
         self.report = report
     }
 
-    /// Mounts the disk and starts the child.
-    static func start(_ layer: LayerSpec) throws(Failure) -> LayerWork {
+    /// Mounts the disk, unless the layer before this one left it mounted, and starts the child.
+    static func start(_ layer: LayerSpec, diskIsMounted: Bool) throws(Failure) -> LayerWork {
         do throws(SystemError) {
-            try? FileSystem.makeDirectory(LayerWork.disk, mode: 0o755)
-            try RootFileSystem.mountDisk(layer.disk, on: LayerWork.disk)
+            if !diskIsMounted {
+                try? FileSystem.makeDirectory(LayerWork.disk, mode: 0o755)
+                try RootFileSystem.mountDisk(layer.disk, on: LayerWork.disk)
+            }
         } catch { throw Failure(.agent, "the disk for \(name: layer.name.bytes) can't be mounted: \(error)") }
         do throws(SystemError) {
             return try OwnedDescriptor.packetPair().use { (ours, theirs) throws(SystemError) in
@@ -34,7 +38,7 @@ final class LayerWork {
                     Processes.closeDescriptors(from: 4)
                     LayerWork.unpack(layer, report: 3)
                 }
-                return LayerWork(worker: worker, report: ours)
+                return LayerWork(layer, worker: worker, report: ours)
             }
         } catch { throw Failure(.agent, "the guest can't start a child process: \(error)") }
     }
@@ -62,6 +66,9 @@ final class LayerWork {
         return Failure(.storageFull, "\(failure.text): unpacked, the image is larger than its disk, or has too many files for it")
     }
 
+    /// The disk stays mounted for the layer that comes next.
+    var leavesDiskMounted: Bool { !layer.completesDisk }
+
     /// After the child's report or end: the failure, or nil when all of the layer is on the disk.
     func finish() -> (kind: FailureKind, text: [UInt8])? {
         let packet = (try? InputOutput.receive(report.raw, atMost: Report.lengthLimit))?.bytes ?? []
@@ -73,6 +80,7 @@ final class LayerWork {
                 ? (.outOfMemory, ("the guest's memory is too small to unpack the image" as Sentence).bytes)
                 : (.agent, ("the guest's unpacker crashed; this is a bug in swiftlet, or a malicious image" as Sentence).bytes)
         }
+        if leavesDiskMounted { return nil }
         do throws(SystemError) { try FileSystem.unmount(LayerWork.disk) } catch {
             return (.agent, ("the disk can't be unmounted: \(error)" as Sentence).bytes)
         }

@@ -37,7 +37,7 @@ public func unpackToolMain(_ count: Int32, _ arguments: UnsafeMutablePointer<Uns
         unsafe layers.append(
             LayerSpec(
                 name: name, device: 0, range: range, compression: compression, diffID: digest(argument(arguments, index + 3)),
-                disk: (0, layers.isEmpty)))
+                disk: (0, layers.isEmpty, true)))
     }
     do throws(SystemError) {
         let device = try unsafe OwnedDescriptor.open(CPath(argument(arguments, 2)), O_RDONLY)
