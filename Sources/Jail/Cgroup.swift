@@ -63,7 +63,7 @@ public final class Cgroup: Sendable {
         self.places = places
         do throws(JailError) {
             for (number, place) in places.enumerated() {
-                try Self.apply(isUnified ? limits.unifiedValues : limits.firstValues(of: Self.firstControllers[number]), to: place)
+                try Self.apply(isUnified ? limits.unifiedSettings : limits.firstSettings(of: Self.firstControllers[number]), to: place)
             }
         } catch {
             remove()
@@ -130,12 +130,19 @@ public final class Cgroup: Sendable {
         }
     }
 
-    private static func apply(_ values: [(file: String, value: String, isVital: Bool)], to place: Place) throws(JailError) {
-        for (file, value, isVital) in values {
-            do throws(SystemError) { try write(value, to: file, in: place.directory) } catch {
-                // A kernel without swap accounting, or without a weighing disk scheduler, has no such file.
-                if isVital || error.errno != ENOENT { throw .cgroup(path: place.path, error) }
-            }
+    private static func apply(_ settings: [CgroupSetting], to place: Place) throws(JailError) {
+        for setting in settings {
+            do throws(SystemError) {
+                for (number, (file, value)) in setting.ways.enumerated() {
+                    do throws(SystemError) {
+                        try write(value, to: file, in: place.directory)
+                        break
+                    } catch {
+                        let isLast = number + 1 == setting.ways.count
+                        if error.errno != ENOENT || isLast && setting.isVital { throw error }
+                    }
+                }
+            } catch { throw .cgroup(path: place.path, error) }
         }
     }
 
@@ -165,6 +172,23 @@ public final class Cgroup: Sendable {
     }
 }
 
+/// One limit, in the first of the files that the kernel has.
+struct CgroupSetting {
+    let ways: [(file: String, value: String)]
+    /// Nothing runs where no file is there.
+    let isVital: Bool
+
+    init(_ file: String, _ value: some CustomStringConvertible, isVital: Bool = true) {
+        ways = [(file, value.description)]
+        self.isVital = isVital
+    }
+
+    init(firstOf ways: [(file: String, value: String)]) {
+        self.ways = ways
+        isVital = true
+    }
+}
+
 extension CgroupLimits {
     /// Of version 2, those that are needed: one that is switched on costs every cgroup below something, `cpu` with each switch between threads.
     var controllers: [String] {
@@ -174,30 +198,34 @@ extension CgroupLimits {
         return needed.filter(\.1).map(\.0)
     }
 
-    var unifiedValues: [(file: String, value: String, isVital: Bool)] {
-        var values: [(file: String, value: String, isVital: Bool)] = []
+    var unifiedSettings: [CgroupSetting] {
+        var settings: [CgroupSetting] = []
         if let memory {
-            values.append(("memory.max", "\(memory)", true))
-            // What is swapped out is not counted as memory.
-            values.append(("memory.swap.max", "\(memory)", false))
+            // What is swapped out is not counted as memory; a kernel without swap has no file for it.
+            settings += [CgroupSetting("memory.max", memory), CgroupSetting("memory.swap.max", memory, isVital: false)]
         }
-        if let processorTime { values.append(("cpu.max", "\(processorTime) 100000", true)) }
+        if let processorTime { settings.append(CgroupSetting("cpu.max", "\(processorTime) 100000")) }
         // Weights are 1 to 10,000 here; the same lines as runc's from one scale to the other.
-        if let processorShares { values.append(("cpu.weight", "\(1 + (max(2, processorShares) - 2) * 9999 / 262_142)", true)) }
-        if let threads { values.append(("pids.max", "\(threads)", true)) }
-        if let diskWeight { values.append(("io.weight", "default \(1 + (max(10, diskWeight) - 10) * 9999 / 990)", true)) }
-        return values
+        if let processorShares { settings.append(CgroupSetting("cpu.weight", 1 + (max(2, processorShares) - 2) * 9999 / 262_142)) }
+        if let threads { settings.append(CgroupSetting("pids.max", threads)) }
+        if let diskWeight {
+            let weight = 1 + (max(10, diskWeight) - 10) * 9999 / 990
+            settings.append(CgroupSetting(firstOf: [("io.bfq.weight", "\(diskWeight)"), ("io.weight", "default \(weight)")]))
+        }
+        return settings
     }
 
-    func firstValues(of controller: String) -> [(file: String, value: String, isVital: Bool)] {
+    /// Of version 1, those of one controller.
+    func firstSettings(of controller: String) -> [CgroupSetting] {
         switch controller {
         case "memory":
-            memory.map { [("memory.limit_in_bytes", "\($0)", true), ("memory.memsw.limit_in_bytes", "\($0 * 2)", false)] } ?? []
+            memory.map { [CgroupSetting("memory.limit_in_bytes", $0), CgroupSetting("memory.memsw.limit_in_bytes", $0 * 2, isVital: false)] } ?? []
         case "cpu":
-            (processorTime.map { [("cpu.cfs_period_us", "100000", true), ("cpu.cfs_quota_us", "\($0)", true)] } ?? [])
-                + (processorShares.map { [("cpu.shares", "\($0)", true)] } ?? [])
-        case "pids": threads.map { [("pids.max", "\($0)", true)] } ?? []
-        default: diskWeight.map { [("blkio.weight", "\($0)", true)] } ?? []
+            (processorTime.map { [CgroupSetting("cpu.cfs_period_us", 100_000), CgroupSetting("cpu.cfs_quota_us", $0)] } ?? [])
+                + (processorShares.map { [CgroupSetting("cpu.shares", $0)] } ?? [])
+        case "pids": threads.map { [CgroupSetting("pids.max", $0)] } ?? []
+        // Linux 5.0 has the second one only.
+        default: diskWeight.map { [CgroupSetting(firstOf: [("blkio.weight", "\($0)"), ("blkio.bfq.weight", "\($0)")])] } ?? []
         }
     }
 }
