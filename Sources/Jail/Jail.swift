@@ -23,7 +23,12 @@ public enum Jail {
     /// The process dies with its parent. Threads that are there already stay outside, and must have ended before anything is read that a guest or an image has written.
     public static func enter(as identity: Identity, lifeline: borrowing OwnedDescriptor) throws(JailError) {
         let parent = lifeline.raw
-        guard hasWalls else { return try step("tie its life to its parent's") { () throws(SystemError) in try bind(to: parent) } }
+        guard hasWalls else {
+            return try step("tie its life to its parent's") { () throws(SystemError) in
+                try sendNetwork(over: parent)
+                try bind(to: parent)
+            }
+        }
         let process: UInt32 =
             identity == .fresh ? try step("find out its process id (is /proc mounted?)") { () throws(SystemError) in try Identity.outerProcess() } : 0
         do throws(SystemError) { try leaveNamespaces(parent) } catch { throw .namespaces(error) }
@@ -76,6 +81,10 @@ public enum Jail {
     /// does (RCU): the end of the machine would take half as long again.
     private static func leaveNamespaces(_ lifeline: Int32) throws(SystemError) {
         try systemCall("unshare") { cjail_leave_namespaces() }
+        try sendNetwork(over: lifeline)
+    }
+
+    private static func sendNetwork(over lifeline: Int32) throws(SystemError) {
         let network = try OwnedDescriptor.open("/proc/thread-self/ns/net", O_RDONLY)
         do throws(SystemError) {
             try DescriptorTransfer.send([network.raw], over: lifeline)

@@ -14,6 +14,9 @@ public enum Thread {
     /// Has the calling thread not take the processor from the thread that wakes it up (SCHED_BATCH); where there is an idle processor, nothing changes. Best effort.
     public static func yieldToWakers() { _ = clinux_schedule_as_batch() }
 
+    /// Whether whatever runs keeps everything else of this process, and of its children, from running.
+    public static var shareOneProcessor: Bool { clinux_processor_count() == 1 }
+
     /// Starts a thread that somebody waits for, on a stack of `stackSize` bytes.
     public static func startJoinable(named name: StaticString, _ run: @escaping @Sendable () -> Void) throws(SystemError) -> JoinableThread {
         JoinableThread(try create(named: name, stackSize: stackSize, isDetached: false, run))
@@ -60,6 +63,15 @@ public struct JoinableThread: Sendable {
     private let thread: pthread_t
 
     fileprivate init(_ thread: pthread_t) { self.thread = thread }
+
+    /// What it has used, in nanoseconds; nil when it has ended.
+    public var processorTime: UInt64? {
+        var clock = clockid_t()
+        var time = timespec()
+        // SAFETY: both calls write one value; the thread was not joined yet.
+        guard unsafe pthread_getcpuclockid(thread, &clock) == 0, unsafe clock_gettime(clock, &time) == 0 else { return nil }
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
 
     /// Returns when the thread has ended.
     public func join() {

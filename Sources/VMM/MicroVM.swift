@@ -18,6 +18,7 @@ public final class MachineOpening {
         let kvm = try KVM(owning: OwnedDescriptor(owning: descriptor))
         try kvm.requireCapabilities()
         creation = try kvm.beginVirtualMachine()
+        creation.letTheKernelBegin()
         self.kvm = consume kvm
     }
 

@@ -115,6 +115,15 @@ static inline int clinux_timer_set(int fd, uint64_t nanoseconds) {
     return timerfd_settime(fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+/// How many processors the calling thread may run on; 0 where the kernel doesn't tell.
+static inline int clinux_processor_count(void) {
+    unsigned long set[1024] = {0};
+    long bytes = syscall(SYS_sched_getaffinity, 0L, sizeof set, set);
+    int count = 0;
+    for (long word = 0; word < bytes / (long)sizeof set[0]; word++) count += __builtin_popcountl(set[word]);
+    return count;
+}
+
 /// SCHED_BATCH for the calling thread: when it wakes up, it doesn't take the processor from the one who woke it.
 static inline int clinux_schedule_as_batch(void) {
     struct sched_param none = {0};

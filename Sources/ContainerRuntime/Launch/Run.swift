@@ -61,6 +61,7 @@ public enum Run {
         let placement = try options.placement()
         // While the kernel makes the machine, the rest is prepared.
         let machine = try VMMProcess(from: installation, in: placement)
+        machine.letItBegin()
 
         let store = try surroundings.openStore()
         let image = try load(options, from: store, surroundings)

@@ -54,6 +54,14 @@ final class VMMProcess {
         cgroup?.remove()
     }
 
+    /// On one processor, leaves it to the VMM until that has begun (`Jail.enter`), since every microsecond here would put off its beginning to wait for the kernel.
+    func letItBegin() {
+        guard LinuxSystem.Thread.shareOneProcessor else { return }
+        var entry = pollfd(fd: lifeline.raw, events: Int16(POLLIN), revents: 0)
+        // SAFETY: poll reads and writes one entry. A VMM that ends is heard of as well.
+        _ = try? systemCall("poll") { unsafe poll(&entry, 1, -1) }
+    }
+
     /// Tells it what to run. What the configuration names must be open until this returns.
     func send(_ configuration: LaunchConfiguration) throws(ContainerError) {
         let (counting, descriptors) = configuration.countingDescriptors
