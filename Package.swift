@@ -33,6 +33,8 @@ let package = Package(
         module("AddressSpace", ["CLinux", "LinuxSystem"]),
         module("Wire"),
         module("LaunchConfiguration", ["Wire"]),
+        // What a virtio-fs device carries.
+        module("FUSE"),
         module("Virtio", ["AddressSpace", "CLinux", "LinuxSystem"]),
         module("VirtioDevices", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio"]),
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
@@ -84,6 +86,9 @@ let package = Package(
             name: "DeviceTesting", dependencies: ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"],
             path: "Tests/Support/DeviceTesting", swiftSettings: strict),
         tests("LinuxSystemTests", ["LinuxSystem"]),
+        // Linux's own declarations, to compare with.
+        .target(name: "CFUSE", path: "Tests/Support/CFUSE"),
+        tests("FUSETests", ["CFUSE", "FUSE"]),
         tests("AddressSpaceTests", ["AddressSpace", "LinuxSystem"]),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "DeviceTesting", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),

@@ -1,0 +1,260 @@
+// What the guest's kernel is answered (the same header file).
+//
+//   fuse_out_header: length, error, unique │ what the operation has
+
+/// What `stat(2)` tells, as the protocol has it.
+public struct Attributes: Equatable, Sendable {
+    public var inode: UInt64 = 0
+    /// In bytes.
+    public var size: UInt64 = 0
+    /// Of 512 bytes.
+    public var blocks: UInt64 = 0
+    public var accessed = FileTime(seconds: 0, nanoseconds: 0)
+    public var modified = FileTime(seconds: 0, nanoseconds: 0)
+    public var changed = FileTime(seconds: 0, nanoseconds: 0)
+    /// Type and permissions.
+    public var mode: UInt32 = 0
+    public var links: UInt32 = 0
+    public var user: UInt32 = 0
+    public var group: UInt32 = 0
+    /// Of a device node: as Linux's `new_encode_dev`.
+    public var device: UInt32 = 0
+    /// The best size of a transfer, in bytes.
+    public var blockSize: UInt32 = 0
+    /// The root of another file system (FUSE_ATTR_SUBMOUNT): the guest gives it a device number of its own.
+    public var isMountPoint = false
+
+    public init() {}
+}
+
+/// An answer that names a file: how the guest may call it from now on, and for how long it may believe this.
+public struct Entry: Equatable, Sendable {
+    /// 0: there is no such file, which may be believed as long.
+    public var node: UInt64
+    public var attributes: Attributes
+    public var validity: Validity
+
+    public init(node: UInt64, attributes: Attributes, validity: Validity) {
+        self.node = node
+        self.attributes = attributes
+        self.validity = validity
+    }
+}
+
+/// For how long a guest may believe names and attributes, in nanoseconds.
+public struct Validity: Equatable, Sendable {
+    public var entry: UInt64
+    public var attributes: UInt64
+
+    public init(entry: UInt64, attributes: UInt64) {
+        self.entry = entry
+        self.attributes = attributes
+    }
+}
+
+/// What a server makes of a guest's greeting.
+public struct Welcome: Equatable, Sendable {
+    /// In bytes.
+    public var readAhead: UInt32
+    /// Of what was offered.
+    public var flags: UInt64
+    /// The most that one WRITE brings, in bytes.
+    public var writeLimit: UInt32
+
+    public init(readAhead: UInt32, flags: UInt64, writeLimit: UInt32) {
+        self.readAhead = readAhead
+        self.flags = flags
+        self.writeLimit = writeLimit
+    }
+}
+
+/// What `statfs(2)` tells.
+public struct FileSystemStatus: Equatable, Sendable {
+    /// Of `fragmentSize`.
+    public var blocks: UInt64 = 0
+    public var freeBlocks: UInt64 = 0
+    public var availableBlocks: UInt64 = 0
+    public var files: UInt64 = 0
+    public var freeFiles: UInt64 = 0
+    /// In bytes.
+    public var blockSize: UInt32 = 0
+    public var fragmentSize: UInt32 = 0
+    public var nameLength: UInt32 = 0
+
+    public init() {}
+}
+
+/// Bytes of an answer, its header included.
+public struct Answer: Equatable, Sendable {
+    /// In bytes.
+    public static let headerLength = 16
+    public static let protocolMajor: UInt32 = 7
+    public static let protocolMinor: UInt32 = 41
+
+    public private(set) var bytes: [UInt8]
+
+    /// To `unique`: it went wrong. `errno` as in Linux, positive.
+    public init(to unique: UInt64, errno: Int32) {
+        bytes = []
+        header(unique, error: -errno)
+    }
+
+    /// It went well.
+    public init(to unique: UInt64) {
+        bytes = []
+        header(unique, error: 0)
+    }
+
+    public init(to unique: UInt64, bytes contents: [UInt8]) {
+        self.init(to: unique)
+        bytes += contents
+        seal()
+    }
+
+    public init(to unique: UInt64, _ entry: Entry) {
+        self.init(to: unique)
+        append(entry)
+        seal()
+    }
+
+    public init(to unique: UInt64, _ attributes: Attributes, validity: UInt64) {
+        self.init(to: unique)
+        append(validity / 1_000_000_000)
+        append(UInt32(validity % 1_000_000_000))
+        append(UInt32(0))
+        append(attributes)
+        seal()
+    }
+
+    /// `flags`: FOPEN_*.
+    public init(to unique: UInt64, handle: UInt64, flags: UInt32) {
+        self.init(to: unique)
+        append(handle)
+        append(flags)
+        append(UInt32(0))
+        seal()
+    }
+
+    /// Both, for a file that was made and opened at once.
+    public init(to unique: UInt64, _ entry: Entry, handle: UInt64, flags: UInt32) {
+        self.init(to: unique)
+        append(entry)
+        append(handle)
+        append(flags)
+        append(UInt32(0))
+        seal()
+    }
+
+    /// A count of bytes: what was written, or what an extended attribute takes.
+    public init(to unique: UInt64, count: UInt32) {
+        self.init(to: unique)
+        append(count)
+        append(UInt32(0))
+        seal()
+    }
+
+    public init(to unique: UInt64, offset: UInt64) {
+        self.init(to: unique)
+        append(offset)
+        seal()
+    }
+
+    public init(to unique: UInt64, _ status: FileSystemStatus) {
+        self.init(to: unique)
+        for count in [status.blocks, status.freeBlocks, status.availableBlocks, status.files, status.freeFiles] { append(count) }
+        for size in [status.blockSize, status.nameLength, status.fragmentSize, 0] { append(size) }
+        for _ in 0..<6 { append(UInt32(0)) }
+        seal()
+    }
+
+    public init(to unique: UInt64, _ welcome: Welcome) {
+        self.init(to: unique)
+        append(Self.protocolMajor)
+        append(Self.protocolMinor)
+        append(welcome.readAhead)
+        append(UInt32(truncatingIfNeeded: welcome.flags))
+        append(UInt16(0))  // max_background: the guest's own
+        append(UInt16(0))  // congestion_threshold
+        append(welcome.writeLimit)
+        append(UInt32(1))  // time_gran, in nanoseconds
+        append(UInt16(clamping: (welcome.writeLimit + 4095) / 4096))  // max_pages
+        append(UInt16(0))  // map_alignment
+        append(UInt32(truncatingIfNeeded: welcome.flags >> 32))
+        for _ in 0..<7 { append(UInt32(0)) }
+        seal()
+    }
+
+    /// What a directory holds, as far as it fits.
+    public init(to unique: UInt64, _ listing: Listing) { self.init(to: unique, bytes: listing.bytes) }
+
+    // MARK: Fields
+
+    private mutating func header(_ unique: UInt64, error: Int32) {
+        append(UInt32(Self.headerLength))
+        append(UInt32(bitPattern: error))
+        append(unique)
+    }
+
+    /// The length, now that it is known.
+    private mutating func seal() {
+        let length = UInt32(bytes.count)
+        for offset in 0..<4 { bytes[offset] = UInt8(truncatingIfNeeded: length >> UInt32(8 * offset)) }
+    }
+
+    private mutating func append(_ value: some FixedWidthInteger) { bytes.appendLittleEndian(value) }
+    private mutating func append(_ entry: Entry) { bytes.append(entry) }
+    private mutating func append(_ attributes: Attributes) { bytes.append(attributes) }
+}
+
+/// `fuse_dirent` and `fuse_direntplus`, one after the other.
+public struct Listing: Equatable, Sendable {
+    private let limit: Int
+    public private(set) var bytes: [UInt8] = []
+
+    /// `limit`: in bytes.
+    public init(limit: Int) { self.limit = limit }
+
+    /// False where it doesn't fit. `next`: where reading goes on behind it. `type`: DT_*.
+    public mutating func append(_ name: [UInt8], inode: UInt64, type: UInt32, next: UInt64, entry: Entry? = nil) -> Bool {
+        let length = (entry == nil ? 0 : 128) + (24 + name.count + 7) / 8 * 8
+        guard length <= limit - bytes.count else { return false }
+        let end = bytes.count + length
+        if let entry { bytes.append(entry) }
+        bytes.appendLittleEndian(inode)
+        bytes.appendLittleEndian(next)
+        bytes.appendLittleEndian(UInt32(name.count))
+        bytes.appendLittleEndian(type)
+        bytes += name
+        bytes += [UInt8](repeating: 0, count: end - bytes.count)
+        return true
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func appendLittleEndian<Value: FixedWidthInteger>(_ value: Value) {
+        for offset in 0..<Value.bitWidth / 8 { append(UInt8(truncatingIfNeeded: value >> Value(8 * offset))) }
+    }
+
+    /// `fuse_entry_out`. Nodes are never used again, so there is one generation.
+    fileprivate mutating func append(_ entry: Entry) {
+        appendLittleEndian(entry.node)
+        appendLittleEndian(UInt64(0))
+        appendLittleEndian(entry.validity.entry / 1_000_000_000)
+        appendLittleEndian(entry.validity.attributes / 1_000_000_000)
+        appendLittleEndian(UInt32(entry.validity.entry % 1_000_000_000))
+        appendLittleEndian(UInt32(entry.validity.attributes % 1_000_000_000))
+        append(entry.attributes)
+    }
+
+    /// `fuse_attr`.
+    fileprivate mutating func append(_ attributes: Attributes) {
+        let times = [attributes.accessed, attributes.modified, attributes.changed]
+        for value in [attributes.inode, attributes.size, attributes.blocks] { appendLittleEndian(value) }
+        for time in times { appendLittleEndian(time.seconds) }
+        for time in times { appendLittleEndian(time.nanoseconds) }
+        for value in [attributes.mode, attributes.links, attributes.user, attributes.group, attributes.device, attributes.blockSize] {
+            appendLittleEndian(value)
+        }
+        appendLittleEndian(UInt32(attributes.isMountPoint ? 1 : 0))
+    }
+}

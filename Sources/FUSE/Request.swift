@@ -1,0 +1,127 @@
+// What the guest's kernel asks for (Linux, include/uapi/linux/fuse.h, protocol 7.41), checked as far as it can be without knowing the files.
+//
+//   fuse_in_header │ what the operation has │ names and values
+//   40 bytes       │ fixed                  │ up to the length that the header gives
+
+/// Why a request can't be served as it is; `errno` is what its sender is told.
+public enum RequestError: Error, Equatable {
+    /// No complete header, or one whose length is not that of the bytes: there is nothing to answer to.
+    case noHeader
+    /// An operation that this protocol doesn't have, or that we don't serve.
+    case unknownOperation(UInt32)
+    /// Shorter or longer than its operation is, or fields that mean nothing.
+    case malformed
+    case nameTooLong
+}
+
+/// `fuse_in_header`.
+public struct RequestHeader: Equatable, Sendable {
+    /// In bytes.
+    public static let length = 40
+
+    /// `FUSE_*`.
+    public let operation: UInt32
+    /// The sender's own number for it, which the answer repeats.
+    public let unique: UInt64
+    /// What it is about; 0 for what is about nothing.
+    public let node: UInt64
+    /// Whoever asks, in the guest.
+    public let user: UInt32
+    public let group: UInt32
+
+    /// `bytes`: the beginning of a request of `total` bytes.
+    public init(_ bytes: [UInt8], of total: Int) throws(RequestError) {
+        guard bytes.count >= Self.length else { throw .noHeader }
+        var reader = Reader(bytes, from: 0)
+        do throws(RequestError) {
+            guard try reader.integer(UInt32.self) == total else { throw .noHeader }
+            operation = try reader.integer()
+            unique = try reader.integer()
+            node = try reader.integer()
+            user = try reader.integer()
+            group = try reader.integer()
+        } catch { throw .noHeader }
+    }
+}
+
+/// A whole request.
+public struct Request: Equatable, Sendable {
+    /// The longest one whose bytes are not a file's contents: a name, an attribute's name and a value of 64 KiB (xattr(7)), and some.
+    public static let lengthLimit = 72 << 10
+
+    public let header: RequestHeader
+    public let operation: Operation
+
+    /// `header` as it was read from `bytes`: what is wrong behind it can be answered. `bytes` is the whole request, but that a file's contents may be missing.
+    public init(_ header: RequestHeader, _ bytes: [UInt8]) throws(RequestError) {
+        self.header = header
+        var reader = Reader(bytes, from: RequestHeader.length)
+        operation = try Operation(number: header.operation, &reader)
+    }
+}
+
+/// Reads little-endian fields; never beyond the end.
+struct Reader {
+    private let bytes: [UInt8]
+    private var index: Int
+
+    init(_ bytes: [UInt8], from index: Int) {
+        self.bytes = bytes
+        self.index = index
+    }
+
+    var remaining: Int { bytes.count - index }
+
+    mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(RequestError) -> Value {
+        let size = Value.bitWidth / 8
+        guard remaining >= size else { throw .malformed }
+        var value: Value = 0
+        for offset in 0..<size { value |= Value(truncatingIfNeeded: bytes[index + offset]) << Value(8 * offset) }
+        index += size
+        return value
+    }
+
+    mutating func skip(_ count: Int) throws(RequestError) {
+        guard remaining >= count else { throw .malformed }
+        index += count
+    }
+
+    /// Up to the NUL, which is skipped.
+    mutating func text(atMost limit: Int) throws(RequestError) -> [UInt8] {
+        guard let end = bytes[index...].firstIndex(of: 0) else { throw .malformed }
+        let text = Array(bytes[index..<end])
+        guard !text.isEmpty else { throw .malformed }
+        guard text.count <= limit else { throw .nameTooLong }
+        index = end + 1
+        return text
+    }
+
+    /// One component of a path, and neither of the two that lead elsewhere.
+    mutating func name() throws(RequestError) -> Name {
+        guard let name = Name(try text(atMost: Name.lengthLimit)) else { throw .malformed }
+        return name
+    }
+
+    mutating func bytes(_ count: Int) throws(RequestError) -> [UInt8] {
+        guard remaining >= count else { throw .malformed }
+        defer { index += count }
+        return Array(bytes[index..<index + count])
+    }
+
+    /// Whatever is left belongs to nothing.
+    func end() throws(RequestError) { if remaining != 0 { throw .malformed } }
+}
+
+/// A file's name in its directory: 1 to 255 bytes without "/" and NUL, and neither "." nor "..".
+public struct Name: Hashable, Sendable {
+    /// NAME_MAX.
+    public static let lengthLimit = 255
+
+    public let bytes: [UInt8]
+
+    public init?(_ bytes: [UInt8]) {
+        guard (1...Self.lengthLimit).contains(bytes.count), !bytes.contains(0), !bytes.contains(0x2F), bytes != [0x2E], bytes != [0x2E, 0x2E]
+        else { return nil }
+        self.bytes = bytes
+    }
+}
