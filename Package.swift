@@ -35,6 +35,7 @@ let package = Package(
         module("LaunchConfiguration", ["Wire"]),
         // What a virtio-fs device carries.
         module("FUSE"),
+        module("FileServer", ["CLinux", "FUSE", "LinuxSystem"]),
         module("Virtio", ["AddressSpace", "CLinux", "LinuxSystem"]),
         module("VirtioDevices", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio"]),
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
@@ -89,6 +90,7 @@ let package = Package(
         // Linux's own declarations, to compare with.
         .target(name: "CFUSE", path: "Tests/Support/CFUSE"),
         tests("FUSETests", ["CFUSE", "FUSE"]),
+        tests("FileServerTests", ["FileServer", "FUSE", "LinuxSystem"]),
         tests("AddressSpaceTests", ["AddressSpace", "LinuxSystem"]),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
         tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "DeviceTesting", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),

@@ -209,17 +209,21 @@ public struct Answer: Equatable, Sendable {
 /// `fuse_dirent` and `fuse_direntplus`, one after the other.
 public struct Listing: Equatable, Sendable {
     private let limit: Int
+    private let hasEntries: Bool
     public private(set) var bytes: [UInt8] = []
 
-    /// `limit`: in bytes.
-    public init(limit: Int) { self.limit = limit }
+    /// `limit`: in bytes. `hasEntries`: what each name is comes with it, for READDIRPLUS.
+    public init(limit: Int, hasEntries: Bool) {
+        self.limit = limit
+        self.hasEntries = hasEntries
+    }
 
-    /// False where it doesn't fit. `next`: where reading goes on behind it. `type`: DT_*.
+    /// False where it doesn't fit. `next`: where reading goes on behind it. `type`: DT_*. Without an `entry` the guest looks the name up when it needs it.
     public mutating func append(_ name: [UInt8], inode: UInt64, type: UInt32, next: UInt64, entry: Entry? = nil) -> Bool {
-        let length = (entry == nil ? 0 : 128) + (24 + name.count + 7) / 8 * 8
+        let length = (hasEntries ? 128 : 0) + (24 + name.count + 7) / 8 * 8
         guard length <= limit - bytes.count else { return false }
         let end = bytes.count + length
-        if let entry { bytes.append(entry) }
+        if hasEntries { bytes.append(entry ?? Entry(node: 0, attributes: Attributes(), validity: Validity(entry: 0, attributes: 0))) }
         bytes.appendLittleEndian(inode)
         bytes.appendLittleEndian(next)
         bytes.appendLittleEndian(UInt32(name.count))

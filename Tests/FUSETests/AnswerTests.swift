@@ -104,7 +104,7 @@ private let entry = Entry(node: 77, attributes: attributes, validity: Validity(e
 @Test func listingsAreAlignedAndFit() throws {
     for withEntries in [false, true] {
         for limit in [0, 24, 31, 32, 160, 500, 4096] {
-            var listing = Listing(limit: limit)
+            var listing = Listing(limit: limit, hasEntries: withEntries)
             var names: [[UInt8]] = []
             while true {
                 let name = [UInt8](repeating: 0x61, count: 1 + names.count % 20)

@@ -26,7 +26,10 @@ func text(_ string: String) -> [UInt8] { Array(string.utf8) + [0] }
 
 private func parse(_ bytes: [UInt8]) throws(RequestError) -> Request { try Request(try RequestHeader(bytes, of: bytes.count), bytes) }
 
-private func name(_ string: String) -> Name { Name(Array(string.utf8))! }
+private func name(_ string: String) -> Name {
+    guard let name = Name(Array(string.utf8)) else { preconditionFailure("no name") }
+    return name
+}
 
 private let changes: fuse_setattr_in = {
     var changes = fuse_setattr_in()

@@ -18,8 +18,9 @@ public func fuzzRequest(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
         check(new)
     case .forget(let nodes): precondition(nodes.count <= Operation.forgottenLimit, "too many nodes")
     case .setExtendedAttribute(let name, let value, _):
-        precondition((1...255).contains(name.count) && !name.contains(0) && value.count <= 64 << 10, "an attribute")
-    case .getExtendedAttribute(let name, _), .removeExtendedAttribute(let name): precondition((1...255).contains(name.count) && !name.contains(0), "an attribute's name")
+        check(attribute: name)
+        precondition(value.count <= 64 << 10, "a value")
+    case .getExtendedAttribute(let name, _), .removeExtendedAttribute(let name): check(attribute: name)
     case .setAttributes(let changes):
         precondition(changes.mode ?? 0 <= 0o7777, "a mode")
         for case .at(let time) in [changes.accessed, changes.modified].compactMap({ $0 }) { precondition(time.nanoseconds < 1_000_000_000, "a time") }
@@ -32,3 +33,5 @@ private func check(_ name: Name) {
     precondition((1...255).contains(name.bytes.count) && !name.bytes.contains(0) && !name.bytes.contains(0x2F), "a name")
     precondition(name.bytes != [0x2E] && name.bytes != [0x2E, 0x2E], "a name that leads elsewhere")
 }
+
+private func check(attribute name: [UInt8]) { precondition((1...255).contains(name.count) && !name.contains(0), "an attribute's name") }

@@ -5,6 +5,7 @@
 // No _GNU_SOURCE here: the toolchain's Glibc module is built without it, and the two must agree on every struct.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/kvm.h>
 #include <linux/openat2.h>
 #include <linux/vhost.h>
@@ -26,6 +27,7 @@
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -228,6 +230,32 @@ static inline ssize_t clinux_receive_descriptors(int socket, uint32_t *word, int
     return (ssize_t)count;
 }
 
+// MARK: Files of other users
+
+/// User and group of new files, and of what is looked up (setfsuid(2)). Capabilities over files that are permitted stay in effect: the kernel takes them with root's identity.
+static inline int clinux_act_on_files_as(uint32_t user, uint32_t group) {
+    syscall(SYS_setfsgid, group);
+    syscall(SYS_setfsuid, user);
+    // They return the former ids, whatever happens; only asking again tells (setfsuid(2), BUGS).
+    if ((uint32_t)syscall(SYS_setfsgid, (uint32_t)-1) != group || (uint32_t)syscall(SYS_setfsuid, (uint32_t)-1) != user) {
+        errno = EPERM;
+        return -1;
+    }
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    if (syscall(SYS_capget, &header, sets) != 0) return -1;
+    for (int half = 0; half < 2; half++) sets[half].effective = sets[half].permitted;
+    return (int)syscall(SYS_capset, &header, sets);
+}
+
+static inline int clinux_renameat2(int from, const char *name, int to, const char *new_name, unsigned flags) {
+    return (int)syscall(SYS_renameat2, from, name, to, new_name, flags);
+}
+
+static inline long clinux_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
+
+static inline int clinux_syncfs(int fd) { return (int)syscall(SYS_syncfs, fd); }
+
 // MARK: memfd
 
 static inline int clinux_memfd_create(const char *name, unsigned flags) {
@@ -237,5 +265,7 @@ static inline int clinux_memfd_create(const char *name, unsigned flags) {
 static const unsigned CLINUX_MFD_CLOEXEC = 1;
 static const int CLINUX_O_TMPFILE = 020000000 | O_DIRECTORY;
 static const int CLINUX_O_PATH = 010000000;
+static const int CLINUX_AT_EMPTY_PATH = 0x1000;
+static const int CLINUX_O_DIRECT = 040000;
 static const uint64_t CLINUX_RESOLVE_NO_MAGICLINKS = RESOLVE_NO_MAGICLINKS;
 static const uint64_t CLINUX_RESOLVE_BENEATH = RESOLVE_BENEATH;
