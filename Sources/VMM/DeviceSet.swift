@@ -31,6 +31,7 @@ final class DeviceSet {
     private let hasConsole: Bool
     private let extraParameters: [UInt8]
     private let disks: [Disk]
+    private let end: EndSignal
     /// The disks' come first, in their order.
     private var slots: [Slot] = []
     /// All transports, for the vCPUs.
@@ -38,7 +39,8 @@ final class DeviceSet {
     /// Nil where there is no disk, and before the machine runs.
     private var worker: BlockWorker?
 
-    init(_ configuration: MachineConfiguration, memory: GuestMemory, kernelLog: KernelLog) throws {
+    init(_ configuration: MachineConfiguration, memory: GuestMemory, kernelLog: KernelLog, end: EndSignal) throws {
+        self.end = end
         host = try VsockHost()
         hasConsole = configuration.console
         extraParameters = configuration.commandLine.bytes
@@ -65,7 +67,8 @@ final class DeviceSet {
         let address = Layout.virtioBase + UInt64(index) * Layout.virtioSize
         let line = Layout.virtioInterrupts.lowerBound + UInt32(index)
         let interrupt = try InterruptEvent()
-        let transport = try MMIOTransport(device: device, memory: memory) { interrupt.event.signal() }
+        let end = end
+        let transport = try MMIOTransport(device: device, memory: memory, hostFailed: { end.report(.device($0)) }) { interrupt.event.signal() }
         try registers.attach(transport, start: address, count: MMIOTransport.regionSize)
         slots.append(Slot(transport: transport, address: address, line: line, interrupt: interrupt, disk: disk))
     }
@@ -130,7 +133,8 @@ final class DeviceSet {
 
     /// Has `loop` serve all devices but the disks, which get a thread of their own that `start` makes. A disk that can't be written ends the machine: a guest that goes on with lost files only
     /// finds out much later, if at all.
-    func watch(on loop: EventLoop, end: EndSignal, starting start: (BlockWorker) throws(SystemError) -> Void) throws(SystemError) {
+    func watch(on loop: EventLoop, starting start: (BlockWorker) throws(SystemError) -> Void) throws(SystemError) {
+        let end = end
         var disks: [BlockWorker.Disk] = []
         for slot in slots {
             let transport = slot.transport

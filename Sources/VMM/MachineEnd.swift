@@ -14,6 +14,8 @@ public enum MachineEnd: Equatable, Sendable {
     case lostDisk
     /// The thread that serves the disks can't go on.
     case worker(SystemError)
+    /// The host failed a device itself, not a single request.
+    case device(SystemError)
     /// KVM_RUN itself failed.
     case kvm(KVMError)
 }

@@ -65,7 +65,7 @@ public final class MicroVM {
 
         memory = try MicroVM.allocate(configuration.memory)
         let system = try MicroVM.loadSystem(configuration, into: memory)
-        devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog)
+        devices = try DeviceSet(configuration, memory: memory, kernelLog: kernelLog, end: end)
         try system.zeroPage(commandLine: devices.commandLine(logLevel)).write(to: memory)
         policy = try opening.policy(cpus: Int(configuration.cpus))
         entry = system.kernel.entry
@@ -153,7 +153,7 @@ public final class MicroVM {
     public func start(outputs: [Int32]) throws {
         try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
         let gate = try Gate()
-        try devices.watch(on: eventLoop, end: end) { (worker) throws(SystemError) in try worker.start(behind: gate, filters) }
+        try devices.watch(on: eventLoop) { (worker) throws(SystemError) in try worker.start(behind: gate, filters) }
 
         try startVCPUThreads(behind: gate)
 
@@ -209,6 +209,7 @@ public final class MicroVM {
         case .unsuitableHost(let why): return "\(VMMError.unsuitableHost(why))"
         case .kvm(let error): return "\(error)"
         case .lostDisk: return "the container's files can't be kept" + devices.hostFailure + ": set TMPDIR to a directory with space"
+        case .device(let error): return "the machine's devices can't be served: \(error)"
         case .worker(let error): return "the machine's disks can't be served: \(error)"
         case .reset, nil:
             if let panic = kernelLog.panic {

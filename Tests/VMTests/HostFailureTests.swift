@@ -79,6 +79,15 @@ extension VirtualMachines {
             for index in writes.prefix(6) { check(try inject(index + 1, 0), index + 1) }
         }
 
+        /// What the agent says and hears goes through vsock: where a call of that fails, nobody waits for a word that was lost.
+        @Test func noWordIsWaitedForThatWasLost() throws {
+            let calls = try calls().enumerated()
+            let words = calls.filter { ["sendto", "sendmsg"].contains($0.element) }.suffix(8)
+            let watches = calls.filter { $0.element == "epoll_ctl" }.suffix(8)
+            #expect(words.count + watches.count >= 8)
+            for (index, _) in words + watches { check(try inject(index + 1, 0), index + 1) }
+        }
+
         @Test func everySystemCallMayFail() throws {
             let untouched = try inject(.max, 0)
             #expect(untouched.call == "none")
@@ -106,6 +115,11 @@ extension VirtualMachines {
                 for word in ["Optional(", "Error(", "SystemError", "Fatal", "errno"] {
                     #expect(!outcome.errorText.contains(word), "\(name): \(outcome)")
                 }
+            // The command can't be read from the image's disk.
+            case .exited(126):
+                #expect(
+                    injection.call == "preadv" && outcome.errorText.hasPrefix("swiftlet: ") && outcome.errorText.hasSuffix("\n"),
+                    "\(name): \(outcome)")
             // The container's process lost its output.
             case .exited(141): #expect(["write", "sendmsg", "recvmsg", "shutdown"].contains(injection.call), "\(name): \(outcome)")
             // What only the end of its parent brings about: nobody is left who could be told.

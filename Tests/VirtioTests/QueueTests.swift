@@ -184,6 +184,8 @@ private let lies: [Lie] = [
     driver.queues[0].kick()
     try driver.settle()
     #expect(driver.transport.failure == lie.error)
+    // The host did nothing wrong.
+    #expect(driver.hostFailures.count == 0)
     #expect(driver.status == Status.live | Status.needsReset)
     try driver.start()
     #expect(try echo(driver, [1, 2, 3]) == [3, 2, 1])

@@ -1,5 +1,6 @@
 // The transport's state machine: what a driver does, and what it must not get away with.
 import AddressSpace
+import LinuxSystem
 import Testing
 import Virtio
 import VirtioTesting
@@ -207,4 +208,31 @@ func echo(_ driver: MockDriver, _ bytes: [UInt8], indirect: Bool = false) throws
     let used = try queue.takeUsed()
     #expect(used == [MockUsed(head: head, written: UInt32(bytes.count))])
     return try driver.memory.read(bytes.count, at: output)
+}
+
+/// A device that the host fails.
+private final class FailingDevice: VirtioDevice {
+    static let failure = VirtioError.host(SystemError(call: "epoll_ctl", errno: 12))
+    let traits = DeviceTraits(id: 42, features: 0, queueSizes: [16])
+    let failsAtOnce: Bool
+
+    init(atOnce: Bool) { failsAtOnce = atOnce }
+
+    func readConfiguration(offset: Int, size: Int) -> UInt64 { 0 }
+    func writeConfiguration(offset: Int, size: Int, value: UInt64) {}
+    func activate(_ activation: Activation) throws(VirtioError) { if failsAtOnce { throw Self.failure } }
+    func queueNotified(_ index: Int) throws(VirtioError) -> Progress { throw Self.failure }
+    func hostReady() -> Progress { .idle }
+    func reset() {}
+}
+
+@Test(arguments: [true, false]) func aHostThatFailsADeviceIsReported(atOnce: Bool) throws {
+    let driver = try MockDriver(FailingDevice(atOnce: atOnce))
+    _ = try? driver.start()
+    #expect(driver.hostFailures.count == (atOnce ? 1 : 0))
+    driver.transport.notify(queue: 0)
+    #expect(driver.transport.failure == FailingDevice.failure)
+    // Once, however often it is notified.
+    driver.transport.notify(queue: 0)
+    #expect(driver.hostFailures.count == 1)
 }

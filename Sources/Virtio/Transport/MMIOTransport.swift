@@ -22,9 +22,11 @@ public final class MMIOTransport: BusDevice {
     private let line: InterruptLine
     private let guarded: Mutex<TransportCore>
 
-    /// `interrupt` injects the device's interrupt, an edge per call; it is called from any thread.
+    /// `interrupt` injects the device's interrupt, an edge per call; it is called from any thread. So is `hostFailed`, where the host fails the device itself: drivers don't
+    /// recover from that, and wait for ever.
     public init(
-        device: sending any VirtioDevice, memory: GuestMemory, interrupt: @escaping @Sendable () -> Void
+        device: sending any VirtioDevice, memory: GuestMemory, hostFailed: @escaping @Sendable (SystemError) -> Void = { _ in },
+        interrupt: @escaping @Sendable () -> Void
     ) throws(SystemError) {
         let traits = device.traits
         let line = InterruptLine(deliver: interrupt)
@@ -34,7 +36,7 @@ public final class MMIOTransport: BusDevice {
         pollDescriptor = traits.pollDescriptor
         self.traits = traits
         self.line = line
-        guarded = Mutex(TransportCore(device: device, traits: traits, memory: memory, line: line))
+        guarded = Mutex(TransportCore(device: device, traits: traits, memory: memory, line: line, hostFailed: hostFailed))
     }
 
     // MARK: Bus

@@ -1,21 +1,27 @@
 // What the transport's mutex guards: the state machine and the device below it.
 import AddressSpace
+import LinuxSystem
 
 struct TransportCore {
     let device: any VirtioDevice
     private let traits: DeviceTraits
     private let memory: GuestMemory
     private let line: InterruptLine
+    private let hostFailed: @Sendable (SystemError) -> Void
     private(set) var state = TransportState.reset
     private var deviceFeaturesSelect: UInt32 = 0
     private var driverFeaturesSelect: UInt32 = 0
     private var queueSelect: UInt32 = 0
 
-    init(device: any VirtioDevice, traits: DeviceTraits, memory: GuestMemory, line: InterruptLine) {
+    init(
+        device: any VirtioDevice, traits: DeviceTraits, memory: GuestMemory, line: InterruptLine,
+        hostFailed: @escaping @Sendable (SystemError) -> Void
+    ) {
         self.device = device
         self.traits = traits
         self.memory = memory
         self.line = line
+        self.hostFailed = hostFailed
     }
 
     private var offered: UInt64 { traits.features | TransportFeature.all }
@@ -141,5 +147,6 @@ struct TransportCore {
         device.reset()
         state = .needsReset(error)
         line.configurationChanged()
+        if case .host(let error) = error { hostFailed(error) }
     }
 }

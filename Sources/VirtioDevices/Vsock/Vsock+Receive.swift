@@ -124,9 +124,12 @@ extension Vsock {
         }
     }
 
-    /// The socket's reader is gone (EPIPE, ECONNRESET): the guest is told, and what it still sends is dropped.
+    /// The socket's reader is gone (EPIPE, ECONNRESET): the guest is told, and what it still sends is dropped. So is the reader, should it be there after all: it would wait
+    /// for what was lost.
     private func becomeDeaf(_ connection: VsockConnection) {
         connection.isDeaf = true
+        connection.isFinished = true
+        shutdown(connection.socket.raw, Int32(SHUT_WR))
         connection.countForwarded(connection.pending.count)
         connection.pending = ByteRing(limit: connection.pending.limit)
         connection.shutDown(.receive)

@@ -59,6 +59,8 @@ public final class MockDriver {
     public let memory: GuestMemory
     public let transport: MMIOTransport
     public let interrupts: InterruptCounter
+    /// How often the transport said that the host failed the device.
+    public let hostFailures: InterruptCounter
     public private(set) var queues: [MockQueue] = []
     private let epoll: Epoll
     private var free: UInt64 = firstFree
@@ -75,7 +77,9 @@ public final class MockDriver {
         self.memory = memory
         let interrupts = InterruptCounter()
         self.interrupts = interrupts
-        let transport = try MMIOTransport(device: device, memory: memory) { interrupts.raise() }
+        let hostFailures = InterruptCounter()
+        self.hostFailures = hostFailures
+        let transport = try MMIOTransport(device: device, memory: memory, hostFailed: { _ in hostFailures.raise() }) { interrupts.raise() }
         self.transport = transport
         let epoll = try Epoll()
         for (index, event) in transport.queueEvents.enumerated() { try epoll.add(event.raw, .readable, token: UInt64(index)) }
