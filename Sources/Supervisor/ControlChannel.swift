@@ -26,6 +26,8 @@ final class ControlChannel {
     private var reader = FrameReader()
     private var unsent: [UInt8] = []
     private let loop: EventLoop
+    private let failed: (ControlError) -> Void
+    private var isOver = false
 
     /// `received` is called for each message, `failed` once when the connection is over.
     init(
@@ -34,14 +36,12 @@ final class ControlChannel {
     ) throws(SystemError) {
         self.socket = socket
         self.loop = loop
+        self.failed = failed
         try loop.add(self.socket.raw, .readable) { [unowned self] ready in
             do throws(ControlError) {
                 if ready.contains(.writable) { try flush() }
                 if !ready.isDisjoint(with: [.readable, .hangUp, .error]) { try receive(received) }
-            } catch {
-                self.loop.remove(self.socket.raw)
-                failed(error)
-            }
+            } catch { end(error) }
         }
     }
 
@@ -57,8 +57,14 @@ final class ControlChannel {
     /// Queues bytes of whole frames and sends what the socket takes.
     func send(_ bytes: [UInt8]) {
         unsent += bytes
-        // A connection that broke is reported by the next read.
-        try? flush()
+        do throws(ControlError) { try flush() } catch { end(error) }
+    }
+
+    private func end(_ error: ControlError) {
+        if isOver { return }
+        isOver = true
+        loop.remove(socket.raw)
+        failed(error)
     }
 
     private func flush() throws(ControlError) {
