@@ -25,7 +25,7 @@ extension Vsock {
     /// Takes up what VsockHost was asked for since the last look, if there is a driver to take it to.
     func takeUpHost() throws(VirtioError) {
         guard !queues.isEmpty else { return }
-        for request in host.takeRequests() { connect(request.socket, guestPort: request.port, greeting: false) }
+        for request in host.takeRequests() { try connect(request.socket, guestPort: request.port, greeting: false) }
         guard let listener = host.listener, listener !== watchedListener else { return }
         do throws(SystemError) {
             try epoll.add(listener.raw, [.readable], token: Token.listener)
@@ -33,13 +33,12 @@ extension Vsock {
         watchedListener = listener
     }
 
-    private func connect(_ socket: HostSocket, guestPort: UInt32, greeting: Bool) {
-        guard connections.count < Vsock.connectionLimit, let port = freeHostPort(to: guestPort),
-            let connection = add(VsockPorts(host: port, guest: guestPort), socket, .requested(greeting: greeting))
-        else {
+    private func connect(_ socket: HostSocket, guestPort: UInt32, greeting: Bool) throws(VirtioError) {
+        guard connections.count < Vsock.connectionLimit, let port = freeHostPort(to: guestPort) else {
             metrics.refused += 1
             return
         }
+        let connection = try add(VsockPorts(host: port, guest: guestPort), socket, .requested(greeting: greeting))
         connection.outgoing.insert(.request)
         enqueue(connection)
     }
@@ -73,7 +72,7 @@ extension Vsock {
     }
 
     /// Reads "CONNECT PORT\n" and not a byte more: what follows is for the guest.
-    func readHandshake(_ socket: HostSocket, token: UInt64) {
+    func readHandshake(_ socket: HostSocket, token: UInt64) throws(VirtioError) {
         var line = [UInt8](repeating: 0, count: Vsock.handshakeLimit)
         let seen = receive(socket.raw, &line, line.count, Int32(MSG_PEEK))
         if seen < 0, clinux_errno() == EAGAIN { return }
@@ -86,7 +85,7 @@ extension Vsock {
             return drop(socket, token)
         }
         drop(socket, token)
-        connect(socket, guestPort: port, greeting: true)
+        try connect(socket, guestPort: port, greeting: true)
     }
 
     private func drop(_ socket: HostSocket, _ token: UInt64) {

@@ -33,7 +33,7 @@ extension Vsock {
             return refuse(ports, header)
         }
         reader.limit(to: UInt64(header.length))
-        if header.operation == VsockOperation.request { return request(ports, header) }
+        if header.operation == VsockOperation.request { return try request(ports, header) }
         guard let connection = connections[ports] else { return refuse(ports, header) }
         connection.learn(header)
         try handle(header, connection, &reader)
@@ -57,14 +57,13 @@ extension Vsock {
 
     // MARK: Opening
 
-    private func request(_ ports: VsockPorts, _ header: VsockHeader) {
+    private func request(_ ports: VsockPorts, _ header: VsockHeader) throws(VirtioError) {
         if let known = connections[ports] { return violated(known) }
-        guard connections.count < Vsock.connectionLimit, let socket = host.open(port: ports.host),
-            let connection = add(ports, socket, .established)
-        else {
+        guard connections.count < Vsock.connectionLimit, let socket = host.open(port: ports.host) else {
             metrics.refused += 1
             return refuse(ports, header)
         }
+        let connection = try add(ports, socket, .established)
         connection.learn(header)
         connection.outgoing.insert(.response)
         enqueue(connection)

@@ -115,7 +115,7 @@ public final class Vsock: VirtioDevice {
         default:
             switch sources[event.token] {
             case .connection(let connection): socketReady(connection, event.ready)
-            case .handshake(let socket): readHandshake(socket, token: event.token)
+            case .handshake(let socket): try readHandshake(socket, token: event.token)
             // Of a connection that an earlier event of this batch ended.
             case nil: break
             }
@@ -141,13 +141,13 @@ public final class Vsock: VirtioDevice {
 
     // MARK: Connections
 
-    /// Registers a connection; nil if the host refuses to watch the socket.
-    func add(_ ports: VsockPorts, _ socket: HostSocket, _ state: VsockConnection.State) -> VsockConnection? {
+    /// Registers a connection. Where the host refuses to watch the socket, the device has failed: what a stream brings would be lost, and nobody would know.
+    func add(_ ports: VsockPorts, _ socket: HostSocket, _ state: VsockConnection.State) throws(VirtioError) -> VsockConnection {
         let token = nextToken
         nextToken += 1
         do throws(SystemError) {
             try epoll.add(socket.raw, [.readable, .writable, .peerClosed, .edgeTriggered], token: token)
-        } catch { return nil }
+        } catch { throw .host(error) }
         let connection = VsockConnection(ports: ports, token: token, socket: socket, state: state)
         connections[ports] = connection
         sources[token] = .connection(connection)
