@@ -56,6 +56,7 @@ final class BlockWorker: Sendable {
                 // Woken by a vCPU's first request, on a machine without an idle processor, it would serve that one alone, and the next one as well: a notification, two
                 // switches of threads and an interrupt for each. This way the guest goes on until it waits, and gets all its answers at once.
                 Thread.yieldToWakers()
+                return true
             }
         ) { [self] in
             gate.wait()

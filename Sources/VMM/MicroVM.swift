@@ -44,8 +44,6 @@ public final class MicroVM {
     private let filters: FilterSet
     private let opening: MachineOpening
     private let policy: CPUIDPolicy
-    /// Kept here: a vCPU's thread may not close what it is the last to know.
-    private let vcpus: VCPUHandover
     /// Since `start`.
     private var machine: VirtualMachine?
 
@@ -61,7 +59,6 @@ public final class MicroVM {
         kernelLog = KernelLog(echo: logLevel == .debug)
         eventLoop = try EventLoop()
         end = try EndSignal()
-        vcpus = try VCPUHandover()
 
         memory = try MicroVM.allocate(configuration.memory)
         let system = try MicroVM.loadSystem(configuration, into: memory)
@@ -155,16 +152,19 @@ public final class MicroVM {
         let gate = try Gate()
         try devices.watch(on: eventLoop) { (worker) throws(SystemError) in try worker.start(behind: gate, filters) }
 
-        try startVCPUThreads(behind: gate)
-
         // As late as can be: until here the kernel's wait costs nothing.
         let machine = try opening.creation.wait()
         self.machine = machine
         try connect(machine)
         timeline.mark(.kvmReady)
 
-        vcpus.give(try createVCPUs(machine))
+        let vcpus = try createVCPUs(machine)
         opening.close()
+        let (ports, registers) = try buses()
+        for vcpu in vcpus {
+            let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
+            try thread.start(at: vcpu.id == 0 ? entry : nil, behind: gate, filters)
+        }
         try Jail.lock(try Jail.Allowance(for: configuration, outputs: outputs), filters)
         gate.open()
     }
@@ -176,15 +176,7 @@ public final class MicroVM {
         return end.reason
     }
 
-    private func startVCPUThreads(behind gate: Gate) throws {
-        let ports = try ports()
-        for id in 0..<Int(configuration.cpus) {
-            let thread = VCPUThread(id: id, memory: memory, ports: ports, registers: devices.registers, timeline: timeline, end: end)
-            try thread.start(at: id == 0 ? entry : nil, from: vcpus, behind: gate, filters)
-        }
-    }
-
-    private func ports() throws -> Bus {
+    private func buses() throws -> (ports: Bus, registers: Bus) {
         var ports = Bus()
         let log = kernelLog
         let end = end
@@ -193,7 +185,7 @@ public final class MicroVM {
         try ports.attach(
             KeyboardController { end.report(.reset) }, start: KeyboardController.basePort, count: KeyboardController.portCount)
         try ports.attach(TimelinePort { timeline.markGuest($0) }, start: TimelinePort.basePort, count: TimelinePort.portCount)
-        return ports
+        return (ports, devices.registers)
     }
 
     /// Ends a stage of a disk whose changes are kept apart, and returns the disk's map (`DiskMap`): what the guest writes from now on is the next stage's.

@@ -1,6 +1,6 @@
 // One thread per vCPU. It blocks in KVM_RUN, passes port and memory accesses to their bus, and reports why it ended.
 //
-//   waiting for its vCPU ──given──▶ probing (the boot CPU only) ──good──▶ running
+//   probing (the boot CPU only) ──good──▶ running
 //
 //   running ──exit──▶ bus ──▶ running
 //      │
@@ -11,30 +11,9 @@ import Jail
 import KVM
 import LinuxSystem
 import Machine
-import Synchronization
-
-/// The machine's vCPUs on their way to their threads, which are there first.
-final class VCPUHandover: Sendable {
-    private let given: Gate
-    private let vcpus = Mutex<[VCPU]>([])
-
-    init() throws(SystemError) { given = try Gate() }
-
-    /// Once; `vcpus` in the order of their ids.
-    func give(_ vcpus: [VCPU]) {
-        self.vcpus.withLock { $0 = vcpus }
-        given.open()
-    }
-
-    /// Waits for it.
-    func take(_ id: Int) -> VCPU {
-        given.wait()
-        return vcpus.withLock { $0[id] }
-    }
-}
 
 struct VCPUThread: Sendable {
-    let id: Int
+    let vcpu: VCPU
     let memory: GuestMemory
     let ports: Bus
     let registers: Bus
@@ -43,18 +22,16 @@ struct VCPUThread: Sendable {
 
     /// `entry` is where the boot CPU begins; the others (nil) wait for it to start them.
     /// The guest runs when the gate is open: when every thread has its filter.
-    func start(at entry: GuestAddress?, from handover: VCPUHandover, behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
-        try filters.startThread(named: "vcpu", .vcpu) {
-            let vcpu = handover.take(id)
-            if let entry, !prepareBoot(vcpu, at: entry) { return }
+    func start(at entry: GuestAddress?, behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
+        try filters.startThread(named: "vcpu", .vcpu, preparing: { entry.map { prepareBoot(at: $0) } ?? true }) {
             gate.wait()
             if entry != nil { timeline.mark(.firstInstruction) }
-            run(vcpu)
+            run()
         }
     }
 
     /// The probe runs on the vCPU's own thread: KVM waits for an RCU grace period, which is many milliseconds, when a vCPU changes threads.
-    private func prepareBoot(_ vcpu: VCPU, at entry: GuestAddress) -> Bool {
+    private func prepareBoot(at entry: GuestAddress) -> Bool {
         do {
             switch try HostProbe.run(on: vcpu, memory: memory) {
             case .good: break
@@ -73,26 +50,26 @@ struct VCPUThread: Sendable {
         return true
     }
 
-    private func run(_ vcpu: VCPU) {
+    private func run() {
         do throws(KVMError) {
             while true {
                 let exit = try vcpu.run()
                 timeline.countExit()
                 switch exit {
-                case .port(let access): perform(access, of: vcpu, on: ports)
-                case .memory(let access): perform(access, of: vcpu, on: registers)
+                case .port(let access): perform(access, on: ports)
+                case .memory(let access): perform(access, on: registers)
                 case .interrupted, .halt: continue
-                case .shutDown: return report(.tripleFault, of: vcpu)
-                case .internalError(let suberror, let data): return report(.internalError(suberror: suberror, data: data), of: vcpu)
-                case .failEntry(let reason): return report(.failEntry(reason: reason), of: vcpu)
+                case .shutDown: return report(.tripleFault)
+                case .internalError(let suberror, let data): return report(.internalError(suberror: suberror, data: data))
+                case .failEntry(let reason): return report(.failEntry(reason: reason))
                 case .systemEvent: return end.report(.reset)
-                case .unknown(let reason): return report(.unknownExit(reason: reason), of: vcpu)
+                case .unknown(let reason): return report(.unknownExit(reason: reason))
                 }
             }
         } catch { end.report(.kvm(error)) }
     }
 
-    private func perform(_ access: VCPUExit.Access, of vcpu: VCPU, on bus: Bus) {
+    private func perform(_ access: VCPUExit.Access, on bus: Bus) {
         // A string instruction repeats on the same port; `count` comes from KVM, bounded by its page of data.
         for index in 0..<access.count {
             if access.isWrite {
@@ -103,7 +80,7 @@ struct VCPUThread: Sendable {
         }
     }
 
-    private func report(_ kind: FaultReport.Kind, of vcpu: VCPU) {
+    private func report(_ kind: FaultReport.Kind) {
         end.report(.fault(FaultReport(kind, of: vcpu, memory: memory)))
     }
 }

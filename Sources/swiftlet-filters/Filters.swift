@@ -99,11 +99,9 @@ extension ThreadKind {
     private static let processor: [Rule] = [
         .request(CLINUX_KVM_RUN, for: "the guest"),
         .allow("poll", for: "the start"),
-        .request(CLINUX_KVM_GET_REGS, for: "the probe, and the report of a fault"),
-        .request(CLINUX_KVM_GET_SREGS, for: "the state in which a kernel is entered, and the report of a fault"),
-        .request(CLINUX_KVM_SET_REGS, for: "the probe, and the state in which a kernel is entered"),
-        .request(CLINUX_KVM_SET_SREGS, for: "the same"),
-        .request(CLINUX_KVM_TRANSLATE, for: "the report of a fault: the instruction's bytes"),
+        .request(CLINUX_KVM_GET_REGS, for: "the report of a fault"),
+        .request(CLINUX_KVM_GET_SREGS, for: "the same"),
+        .request(CLINUX_KVM_TRANSLATE, for: "the same: the instruction's bytes"),
         .allow("timerfd_settime", for: "a disk with rate limits that the guest resets"),
     ]
 

@@ -73,21 +73,21 @@ public struct FilterSet: WireCodable, Sendable {
         } catch { throw .step("install the filter of its \(kind) threads", error) }
     }
 
-    /// Starts a thread that does `prepare` first, then gets the filter of `kind`, then runs `body`. Without its filter the process ends.
+    /// Starts a thread that does `prepare` first, then gets the filter of `kind`, then runs `body`, unless `prepare` was in vain. Without its filter the process ends.
     /// `Jail.lock` waits until each has its filter.
     public func startThread(
-        named name: StaticString, _ kind: ThreadKind, preparing prepare: @escaping @Sendable () -> Void = {},
+        named name: StaticString, _ kind: ThreadKind, preparing prepare: @escaping @Sendable () -> Bool = { true },
         _ body: @escaping @Sendable () -> Void
     ) throws(SystemError) {
         muster.expect()
         try Thread.start(named: name) {
-            prepare()
+            let isPrepared = prepare()
             do throws(JailError) { try install(kind) } catch {
                 printError("swiftlet: \(error)")
                 _exit(Jail.failure)
             }
             muster.arrive()
-            body()
+            if isPrepared { body() }
         }
     }
 
