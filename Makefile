@@ -6,6 +6,7 @@ PREFIX ?= /usr/local
 # The functions of a start lie side by side (scripts/function-order): it halves the memory that a VMM's code takes.
 STATIC := swift build -c release -Xswiftc -static-executable -Xswiftc -use-ld=lld \
     -Xlinker --symbol-ordering-file=$(CURDIR)/scripts/function-order.list -Xlinker --no-warn-symbol-ordering
+PROGRAMS := swiftlet swiftlet-vmm swiftlet-files
 RELEASE := $(STATIC) --scratch-path .build/static
 # The registry client takes TLS from the machine's libcurl, whose security fixes it must get.
 DYNAMIC := swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic
@@ -18,16 +19,15 @@ build: executables filters kernel initrd scratch
 
 # Fully static: one file each, nothing to load before main. But the registry client needs libcurl and the C library.
 executables:
-	@echo '== swiftlet, swiftlet-vmm and swiftlet-registry'
+	@echo '== swiftlet, swiftlet-vmm, swiftlet-files and swiftlet-registry'
 	@scripts/require libssl-dev libcurl4-openssl-dev libseccomp-dev libcap-dev binutils
 	@# SwiftPM doesn't know that the programs depend on the list.
-	@for name in swiftlet swiftlet-vmm; do \
+	@for name in $(PROGRAMS); do \
 	    [ .build/static/release/$$name -nt scripts/function-order.list ] || rm -f .build/static/release/$$name; done
-	@$(RELEASE) --product swiftlet
-	@$(RELEASE) --product swiftlet-vmm
+	@for name in $(PROGRAMS); do $(RELEASE) --product $$name || exit 1; done
 	@$(DYNAMIC) --product swiftlet-registry
 	@mkdir -p build/bin build/share/swiftlet
-	@for name in swiftlet swiftlet-vmm; do \
+	@for name in $(PROGRAMS); do \
 	    strip -o build/bin/$$name.new .build/static/release/$$name && mv build/bin/$$name.new build/bin/$$name || exit 1; done
 	@strip -o build/bin/swiftlet-registry.new .build/dynamic/release/swiftlet-registry && mv build/bin/swiftlet-registry.new build/bin/swiftlet-registry
 
@@ -69,9 +69,9 @@ bench: build unjailed
 
 # A second installation for benchmarks alone, whose machines have no wall but KVM's.
 unjailed:
-	@echo '== swiftlet and swiftlet-vmm without the jail'
+	@echo '== the same programs without the jail'
 	@mkdir -p build/bench/unjailed
-	@for name in swiftlet swiftlet-vmm; do \
+	@for name in $(PROGRAMS); do \
 	    $(STATIC) -Xswiftc -DWITHOUT_JAIL --scratch-path .build/unjailed --product $$name && \
 	    strip -o build/bench/unjailed/$$name .build/unjailed/release/$$name || exit 1; done
 
@@ -86,7 +86,7 @@ soak: build
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/swiftlet
-	install -m 755 build/bin/swiftlet build/bin/swiftlet-vmm build/bin/swiftlet-registry $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS:%=build/bin/%) build/bin/swiftlet-registry $(DESTDIR)$(PREFIX)/bin
 	install -m 644 build/share/swiftlet/* $(DESTDIR)$(PREFIX)/share/swiftlet
 
 clean:

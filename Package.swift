@@ -23,6 +23,7 @@ let package = Package(
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
         .executable(name: "swiftlet-vmm", targets: ["swiftlet-vmm"]),
+        .executable(name: "swiftlet-files", targets: ["swiftlet-files"]),
         .executable(name: "swiftlet-registry", targets: ["swiftlet-registry"]),
     ],
     targets: [
@@ -37,14 +38,16 @@ let package = Package(
         module("FUSE"),
         module("FileServer", ["CLinux", "FUSE", "LinuxSystem"]),
         module("Virtio", ["AddressSpace", "CLinux", "LinuxSystem"]),
-        module("VirtioDevices", ["AddressSpace", "CLinux", "LinuxSystem", "Virtio"]),
+        module("VirtioDevices", ["AddressSpace", "CLinux", "FUSE", "LinuxSystem", "Virtio"]),
         module("Machine", ["AddressSpace", "CLinux", "KVM", "LinuxSystem"]),
         .systemLibrary(name: "CCap", providers: [.apt(["libcap-dev"])]),
         .target(name: "CJail"),
         module("Jail", ["CCap", "CJail", "CLinux", "LinuxSystem", "Wire"]),
         module(
             "VMM",
-            ["AddressSpace", "CLinux", "Jail", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire"]),
+            [
+                "AddressSpace", "CLinux", "FUSE", "Jail", "KVM", "LaunchConfiguration", "LinuxSystem", "Machine", "Virtio", "VirtioDevices", "Wire",
+            ]),
 
         // Between the halves: the container's supervisor inside the VMM's process.
         module("AgentProtocol", ["Wire"]),
@@ -64,7 +67,9 @@ let package = Package(
         module(
             "ContainerRuntime",
             [
-                "AgentProtocol", "CJail", "CLinux", "Confinement", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI", "Progress", "Wire",
+                "AgentProtocol", "CJail", "CLinux", "Confinement", "FileServer", "Images", "Jail", "LaunchConfiguration", "LinuxSystem", "OCI",
+                "Progress",
+                "Wire",
             ]),
 
         .executableTarget(
@@ -75,6 +80,8 @@ let package = Package(
         // Part of the build: what share/swiftlet/seccomp.profiles holds.
         .executableTarget(name: "seccomp-profiles", dependencies: ["Confinement", "LinuxSystem"], swiftSettings: strict),
         .executableTarget(name: "swiftlet-vmm", dependencies: ["Supervisor", "VMM"], swiftSettings: strict),
+        .executableTarget(
+            name: "swiftlet-files", dependencies: ["FUSE", "FileServer", "Jail", "LaunchConfiguration", "LinuxSystem"], swiftSettings: strict),
 
         // Writes the seccomp filters when Swiftlet is built.
         .executableTarget(
@@ -84,7 +91,7 @@ let package = Package(
             name: "VirtioTesting", dependencies: ["AddressSpace", "LinuxSystem", "Virtio"], path: "Tests/Support/VirtioTesting",
             swiftSettings: strict),
         .target(
-            name: "DeviceTesting", dependencies: ["AddressSpace", "CLinux", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"],
+            name: "DeviceTesting", dependencies: ["AddressSpace", "CLinux", "FUSE", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"],
             path: "Tests/Support/DeviceTesting", swiftSettings: strict),
         tests("LinuxSystemTests", ["LinuxSystem"]),
         // Linux's own declarations, to compare with.
@@ -93,7 +100,9 @@ let package = Package(
         tests("FileServerTests", ["FileServer", "FUSE", "LinuxSystem"]),
         tests("AddressSpaceTests", ["AddressSpace", "LinuxSystem"]),
         tests("VirtioTests", ["AddressSpace", "LinuxSystem", "Virtio", "VirtioTesting"]),
-        tests("VirtioDevicesTests", ["AddressSpace", "CLinux", "DeviceTesting", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
+        tests(
+            "VirtioDevicesTests",
+            ["AddressSpace", "CLinux", "DeviceTesting", "FileServer", "FUSE", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting"]),
         tests("MachineTests", ["AddressSpace", "KVM", "LinuxSystem", "Machine"]),
         tests("VMMTests", ["AddressSpace", "Jail", "LinuxSystem", "Virtio", "VirtioDevices", "VirtioTesting", "VMM"]),
         .target(name: "ImageFixtures", dependencies: ["CCrypto"], path: "Tests/ImageFixtures"),

@@ -103,6 +103,9 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     /// All of the machine's devices, and /sys and /sys/fs/cgroup for writing.
     public var isPrivileged: Bool
 
+    /// Where one of the mounts is taken away when all have been made, since it was only the others' source; empty: none is.
+    public var scaffold: Text
+
     /// 4096 instructions.
     public static let deviceProgramLimit = 32768
 
@@ -121,6 +124,7 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         deviceProgram = []
         processLimit = 0
         isPrivileged = false
+        scaffold = ""
     }
 
     public func encode(into encoder: inout WireEncoder) {
@@ -137,6 +141,7 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         encoder.byteString(deviceProgram)
         encoder.integer(processLimit)
         encoder.boolean(isPrivileged)
+        scaffold.encode(into: &encoder)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -148,11 +153,12 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         storage = try RootStorage(from: &decoder)
         readOnlyRoot = try decoder.boolean()
         mounts = try decoder.list(atMost: 1024)
-        files = try decoder.list(atMost: 64)
+        files = try decoder.list(atMost: 1024)
         maskedPaths = try decoder.list(atMost: 256)
         readOnlyPaths = try decoder.list(atMost: 256)
         deviceProgram = try decoder.byteString(atMost: ContainerSpec.deviceProgramLimit)
         processLimit = try decoder.integer()
         isPrivileged = try decoder.boolean()
+        scaffold = try Text(from: &decoder)
     }
 }

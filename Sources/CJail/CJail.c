@@ -1,11 +1,17 @@
 #define _GNU_SOURCE
 #include "CJail.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/mount.h>
 #include <linux/sched.h>
+#include <linux/securebits.h>
 #include <sched.h>
+#include <limits.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -56,6 +62,43 @@ int cjail_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 
 
 int cjail_signal(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
 
+// MARK: Mounts without a place
+
+int cjail_copy_tree(const char *path) {
+    return (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+}
+
+int cjail_restrict_tree(int tree, int read_only) {
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+    if (read_only) attributes.attr_set |= MOUNT_ATTR_RDONLY;
+    return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes);
+}
+
+int cjail_open_own_descriptors(void) {
+    int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+    if (context < 0) return -1;
+    int tree = -1;
+    if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "subset", "pid", 0) == 0 && syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        tree = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    int error = errno;
+    close(context);
+    errno = error;
+    if (tree < 0) return -1;
+    int directory = openat(tree, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    error = errno;
+    close(tree);
+    errno = error;
+    return directory;
+}
+
+int cjail_lock_secure_bits(void) {
+    return prctl(
+        PR_SET_SECUREBITS,
+        SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED
+            | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+        0, 0, 0);
+}
+
 // MARK: Landlock
 
 int cjail_landlock_version(void) { return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION); }
@@ -77,6 +120,10 @@ int cjail_landlock_restrict(int version) {
     close(ruleset);
     return result;
 }
+
+// MARK: The C library
+
+int cjail_keep_heaps(void) { return mallopt(M_TRIM_THRESHOLD, INT_MAX) ? 0 : -1; }
 
 // MARK: seccomp
 

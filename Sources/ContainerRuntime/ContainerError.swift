@@ -1,5 +1,6 @@
 // Why a container could not be started. Each text is a sentence without its full stop: what failed, on which value, what to do.
 public import Confinement
+import Glibc
 public import Images
 public import Jail
 public import LinuxSystem
@@ -25,6 +26,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     /// A file that the user named or that belongs to the installation can't be opened.
     case file(what: String, SystemError, remedy: String)
     case system(what: String, SystemError)
+    /// What -v or --mount names.
+    case hostTree(path: String, SystemError)
     case environmentFile(path: String, line: Int, problem: String)
     case environmentFileTooLarge(path: String)
     case imageConfiguration(field: String, value: String, remedy: String)
@@ -63,6 +66,9 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         case .emptyInput: "requested load from stdin, but stdin is empty: give -i FILE, or < FILE"
         case .output(let path, let error): "\(path) cannot be written: \(error.reason): check -o"
         case .file(let what, let error, let remedy): "\(what) \(error.subject) cannot be opened: \(error.reason): \(remedy)"
+        case .hostTree(let path, let error) where error.errno == ENOTSUP:
+            "the host's \(path) is neither a directory nor a regular file, which is all that a virtual machine can see of a host: check -v or --mount"
+        case .hostTree(let path, let error): "the host's \(path) cannot be opened: \(error.reason): check -v or --mount"
         case .system(let what, let error): "\(what): \(error.call) failed: \(error.reason)"
         case .environmentFile(let path, let line, let problem): "the environment file \(path), line \(line): \(problem)"
         case .environmentFileTooLarge(let path): "the environment file \(path) exceeds 4 MiB: check --env-file"

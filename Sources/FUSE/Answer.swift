@@ -88,10 +88,45 @@ public struct FileSystemStatus: Equatable, Sendable {
 public struct Answer: Equatable, Sendable {
     /// In bytes.
     public static let headerLength = 16
+    /// Of an entry, `fuse_entry_out`, in bytes.
+    public static let entryLength = 128
     public static let protocolMajor: UInt32 = 7
     public static let protocolMinor: UInt32 = 41
 
     public private(set) var bytes: [UInt8]
+
+    /// An answer that another process gave to `unique`: nil where it is none.
+    public init?(to unique: UInt64, received bytes: [UInt8]) {
+        guard bytes.count >= Self.headerLength else { return nil }
+        self.bytes = bytes
+        guard integer(at: 0) == UInt32(bytes.count), self.unique == unique else { return nil }
+    }
+
+    /// The header of an answer whose other `count` bytes are elsewhere.
+    public init(to unique: UInt64, following count: UInt32) {
+        self.init(to: unique)
+        setLength(UInt32(Self.headerLength) + count)
+    }
+
+    public var unique: UInt64 { UInt64(integer(at: 8)) | UInt64(integer(at: 12)) << 32 }
+
+    /// Whether it tells of no error.
+    public var isSuccess: Bool { integer(at: 4) == 0 }
+
+    /// The node of an answer that begins with an entry.
+    public var node: UInt64 {
+        guard bytes.count >= Self.headerLength + Self.entryLength else { return 0 }
+        return UInt64(integer(at: Self.headerLength)) | UInt64(integer(at: Self.headerLength + 4)) << 32
+    }
+
+    /// Puts a handle where `RequestHeader.Part` says; false where there is no room.
+    public mutating func setHandle(_ handle: UInt64, at offset: Int) -> Bool {
+        guard bytes.count >= offset + 8 else { return false }
+        for index in 0..<8 { bytes[offset + index] = UInt8(truncatingIfNeeded: handle >> UInt64(8 * index)) }
+        return true
+    }
+
+    private func integer(at offset: Int) -> UInt32 { (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) } }
 
     /// To `unique`: it went wrong. `errno` as in Linux, positive.
     public init(to unique: UInt64, errno: Int32) {
@@ -196,8 +231,9 @@ public struct Answer: Equatable, Sendable {
     }
 
     /// The length, now that it is known.
-    private mutating func seal() {
-        let length = UInt32(bytes.count)
+    private mutating func seal() { setLength(UInt32(bytes.count)) }
+
+    private mutating func setLength(_ length: UInt32) {
         for offset in 0..<4 { bytes[offset] = UInt8(truncatingIfNeeded: length >> UInt32(8 * offset)) }
     }
 
@@ -220,7 +256,7 @@ public struct Listing: Equatable, Sendable {
 
     /// False where it doesn't fit. `next`: where reading goes on behind it. `type`: DT_*. Without an `entry` the guest looks the name up when it needs it.
     public mutating func append(_ name: [UInt8], inode: UInt64, type: UInt32, next: UInt64, entry: Entry? = nil) -> Bool {
-        let length = (hasEntries ? 128 : 0) + (24 + name.count + 7) / 8 * 8
+        let length = (hasEntries ? Answer.entryLength : 0) + (24 + name.count + 7) / 8 * 8
         guard length <= limit - bytes.count else { return false }
         let end = bytes.count + length
         if hasEntries { bytes.append(entry ?? Entry(node: 0, attributes: Attributes(), validity: Validity(entry: 0, attributes: 0))) }

@@ -44,6 +44,60 @@ public struct RequestHeader: Equatable, Sendable {
     }
 }
 
+extension RequestHeader {
+    /// Where a server that has names and bytes apart takes a request.
+    public enum Part: Equatable, Sendable {
+        /// Names and attributes.
+        case names
+        /// The same, but there is no answer.
+        case unanswered
+        /// Names, and the answer comes with an open file, for whose handle it has room at `handle`, in bytes from the answer's start.
+        case opening(handle: Int)
+        /// What is in open files.
+        case bytes
+        /// Nobody: requests are served in the order in which they come, so that there is nothing to interrupt.
+        case nothing
+    }
+
+    public var part: Part {
+        switch operation {
+        case 2, 42: .unanswered
+        case 14: .opening(handle: Answer.headerLength)
+        case 35, 51: .opening(handle: Answer.headerLength + Answer.entryLength)
+        case 15, 16, 18, 20, 25, 43, 46, 47: .bytes
+        case 36: .nothing
+        default: .names
+        }
+    }
+
+    /// The length of a WRITE without the contents, in bytes.
+    public static let writeLength = length + 40
+    public var isWrite: Bool { operation == 16 }
+    /// The guest begins, or ends: no handle that it had before means anything afterwards.
+    public var startsOver: Bool { operation == 26 || operation == 38 }
+
+    /// A whole request by which a guest says goodbye.
+    public static let goodbye = request(38, node: 0, [])
+
+    /// One by which it forgets `lookups` answers that named `node`.
+    public static func forget(_ node: UInt64, lookups: UInt64) -> [UInt8] {
+        request(2, node: node, (0..<8).map { UInt8(truncatingIfNeeded: lookups >> UInt64(8 * $0)) })
+    }
+
+    private static func request(_ operation: UInt32, node: UInt64, _ body: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        func append(_ value: some FixedWidthInteger) {
+            for shift in stride(from: 0, to: type(of: value).bitWidth, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        }
+        append(UInt32(length + body.count))
+        append(operation)
+        append(UInt64(0))
+        append(node)
+        for _ in 0..<4 { append(UInt32(0)) }
+        return bytes + body
+    }
+}
+
 /// A whole request.
 public struct Request: Equatable, Sendable {
     /// The longest one whose bytes are not a file's contents: a name, an attribute's name and a value of 64 KiB (xattr(7)), and some.

@@ -62,7 +62,7 @@ extension FileServer {
             guard let name = Name(Array(String(number).utf8)) else { continue }
             guard
                 try append(
-                    name.bytes, inode: roots[number].key.inode, type: UInt32(DT_DIR), next: UInt64(number) + 1, to: &listing,
+                    name.bytes, inode: roots[number].key.inode, type: roots[number].type >> 12, next: UInt64(number) + 1, to: &listing,
                     { () throws(SystemError) in
                         withAttributes ? try lookUp(name, in: NodeTable.top) : nil
                     })

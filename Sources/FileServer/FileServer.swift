@@ -74,16 +74,21 @@ public final class FileServer {
     var nextDirectory: UInt64 = 1
     /// The guest gives file systems below a tree device numbers of their own.
     private(set) var hasMountPoints = false
-    private let actsForOthers = geteuid() == 0
+    private let actsForOthers: Bool
 
-    /// `descriptors`: "/proc/self/fd/", or "" for a process whose working directory that is. The process's umask must be 0, and no other thread may make files: those of the guest's users are made as these.
-    public init(_ trees: [Tree], mode: CacheMode, limits: Limits, descriptors: String = "/proc/self/fd/") throws(SystemError) {
+    /// `descriptors`: "/proc/self/fd/", or "" for a process whose working directory that is. `actsForOthers`: files that the guest's users make belong to these, for which the process must
+    /// be root; otherwise they belong to the process's user. The process's umask must be 0, and no other thread may make files.
+    public init(
+        _ trees: [Tree], mode: CacheMode, limits: Limits, descriptors: String = "/proc/self/fd/", actsForOthers: Bool
+    ) throws(SystemError) {
         var roots: [Node] = []
         for tree in trees {
-            let status = try tree.root.fileStatus()
-            guard status.st_mode & S_IFMT == S_IFDIR else { throw SystemError(call: "fstat", errno: ENOTDIR) }
-            roots.append(Node(try tree.root.duplicate(), status, isReadOnly: tree.isReadOnly))
+            let root = try OwnedDescriptor.duplicate(of: tree.root.raw)
+            let status = try root.fileStatus()
+            guard [S_IFDIR, S_IFREG].contains(status.st_mode & S_IFMT) else { throw SystemError(call: "fstat", errno: EOPNOTSUPP) }
+            roots.append(Node(root, status, isReadOnly: tree.isReadOnly))
         }
+        self.actsForOthers = actsForOthers
         self.roots = roots
         self.mode = mode
         self.limits = limits

@@ -1,20 +1,20 @@
 // What a server shows of the host.
 public import LinuxSystem
 
-/// A directory of the host with all that is below it.
-public final class Tree {
-    let root: OwnedDescriptor
+/// A directory of the host with all that is below it, or a file.
+public struct Tree: Sendable {
+    let root: SharedDescriptor
     let isReadOnly: Bool
 
-    /// `root`: a directory, opened with O_PATH.
-    public init(root: consuming OwnedDescriptor, isReadOnly: Bool) {
+    /// `root`: a directory or a regular file, opened with O_PATH.
+    public init(root: SharedDescriptor, isReadOnly: Bool) {
         self.root = root
         self.isReadOnly = isReadOnly
     }
 }
 
 /// For how long a guest may believe what it was told.
-public enum CacheMode: Sendable {
+public enum CacheMode: String, Sendable, CaseIterable {
     /// Not at all: every name and attribute is asked for again.
     case never
     /// A second: what the host's users change is seen then, or when a file is opened.

@@ -73,18 +73,19 @@ public enum Jail {
             ignoreSignal(SIGXFSZ)
             if let fileSize = allowance.fileSize { try setLimit(Int32(RLIMIT_FSIZE.rawValue), fileSize) }
         }
+        try step("keep its memory") { () throws(SystemError) in _ = try systemCall("mallopt") { cjail_keep_heaps() } }
         try step("wait for its threads") { () throws(SystemError) in try filters.waitForThreads() }
         try filters.install(.main)
     }
 
     /// The parent is handed the network namespace, so that it ends after the machine. To end one takes the kernel 12 ms, in which it makes everybody wait who waits as KVM
     /// does (RCU): the end of the machine would take half as long again.
-    private static func leaveNamespaces(_ lifeline: Int32) throws(SystemError) {
+    static func leaveNamespaces(_ lifeline: Int32) throws(SystemError) {
         try systemCall("unshare") { cjail_leave_namespaces() }
         try sendNetwork(over: lifeline)
     }
 
-    private static func sendNetwork(over lifeline: Int32) throws(SystemError) {
+    static func sendNetwork(over lifeline: Int32) throws(SystemError) {
         let network = try OwnedDescriptor.open("/proc/thread-self/ns/net", O_RDONLY)
         do throws(SystemError) {
             try DescriptorTransfer.send([network.raw], over: lifeline)
@@ -94,7 +95,7 @@ public enum Jail {
         }
     }
 
-    private static func bind(to lifeline: Int32) throws(SystemError) {
+    static func bind(to lifeline: Int32) throws(SystemError) {
         // The parent may have died before it was asked for; then its end is closed by now, whatever else has come from there.
         try systemCall("prctl PR_SET_PDEATHSIG") { cjail_die_with_parent() }
         var entry = pollfd(fd: lifeline, events: 0, revents: 0)
@@ -106,7 +107,7 @@ public enum Jail {
     /// As if the parent's end had killed this process, which it is about to do.
     public static func orphaned() -> Never { _exit(128 + SIGKILL) }
 
-    private static func step<Value>(_ words: String, _ body: () throws(SystemError) -> Value) throws(JailError) -> Value {
+    static func step<Value>(_ words: String, _ body: () throws(SystemError) -> Value) throws(JailError) -> Value {
         do throws(SystemError) { return try body() } catch { throw .step(words, error) }
     }
 }

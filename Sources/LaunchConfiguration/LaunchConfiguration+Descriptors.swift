@@ -11,6 +11,10 @@ extension LaunchConfiguration {
             machine.initrd = initrd
         }
         for index in machine.disks.indices { try machine.disks[index].renumberDescriptors(renumber) }
+        if var socket = machine.files {
+            try renumber(&socket)
+            machine.files = socket
+        }
         if case .unpacking(var unpacking) = task {
             for index in unpacking.steps.indices {
                 guard var map = unpacking.steps[index].map else { continue }

@@ -42,6 +42,8 @@ public struct MachineConfiguration: WireCodable, Equatable, Sendable {
     /// Appended to the VMM's own kernel parameters.
     public var commandLine: Text
     public var disks: [Disk]
+    /// The socket of a server of the host's files (FileServer); nil: the guest sees none.
+    public var files: Int32?
     /// A virtio console (hvc0) that carries the kernel's messages to standard error.
     public var console: Bool
 
@@ -56,7 +58,9 @@ public struct MachineConfiguration: WireCodable, Equatable, Sendable {
     }
 
     /// Every descriptor that it names.
-    public var descriptors: [Int32] { [kernel.descriptor] + (initrd.map { [$0.descriptor] } ?? []) + disks.flatMap(\.descriptors) }
+    public var descriptors: [Int32] {
+        [kernel.descriptor] + (initrd.map { [$0.descriptor] } ?? []) + disks.flatMap(\.descriptors) + (files.map { [$0] } ?? [])
+    }
 
     public func encode(into encoder: inout WireEncoder) {
         encoder.integer(memory)
@@ -65,6 +69,8 @@ public struct MachineConfiguration: WireCodable, Equatable, Sendable {
         encoder.optional(initrd)
         commandLine.encode(into: &encoder)
         encoder.list(disks)
+        encoder.boolean(files != nil)
+        encoder.signed(files ?? -1)
         encoder.boolean(console)
     }
 
@@ -75,6 +81,9 @@ public struct MachineConfiguration: WireCodable, Equatable, Sendable {
         initrd = try decoder.optional()
         commandLine = try Text(from: &decoder)
         disks = try decoder.list(atMost: 16)
+        let hasFiles = try decoder.boolean()
+        let socket = try decoder.signed()
+        files = hasFiles ? socket : nil
         console = try decoder.boolean()
     }
 }
@@ -91,7 +100,7 @@ public enum LogLevel: UInt8, Sendable, CaseIterable {
 /// Everything that one `swiftlet-vmm` needs to know.
 public struct LaunchConfiguration: WireCodable, Equatable, Sendable {
     /// Of this layout; another one is refused.
-    public static let version: UInt32 = 5
+    public static let version: UInt32 = 6
     /// The largest encoded configuration.
     public static let sizeLimit = 32 << 20
     /// The most descriptors that are sent along, its own included: each layer is one, and may end with a disk of two files.

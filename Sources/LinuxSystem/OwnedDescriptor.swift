@@ -43,12 +43,18 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 
     /// A connected pair of Unix stream sockets, close-on-exec; both non-blocking where `nonBlocking` says so.
     public static func socketPair(nonBlocking: Bool) throws(SystemError) -> SocketPair {
-        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | (nonBlocking ? Int32(SOCK_NONBLOCK.rawValue) : 0)
+        try socketPair(of: Int32(SOCK_STREAM.rawValue) | (nonBlocking ? Int32(SOCK_NONBLOCK.rawValue) : 0))
+    }
+
+    /// One for `PacketSocket`, blocking, close-on-exec.
+    public static func packetSocketPair() throws(SystemError) -> SocketPair { try socketPair(of: Int32(SOCK_SEQPACKET.rawValue)) }
+
+    private static func socketPair(of kind: Int32) throws(SystemError) -> SocketPair {
         var pair: (Int32, Int32) = (-1, -1)
         try systemCall("socketpair") {
             // SAFETY: socketpair(2) writes exactly two ints, which is the tuple's size and layout.
             unsafe withUnsafeMutableBytes(of: &pair) {
-                unsafe socketpair(AF_UNIX, kind, 0, $0.assumingMemoryBound(to: Int32.self).baseAddress)
+                unsafe socketpair(AF_UNIX, kind | Int32(SOCK_CLOEXEC.rawValue), 0, $0.assumingMemoryBound(to: Int32.self).baseAddress)
             }
         }
         return SocketPair(first: OwnedDescriptor(owning: pair.0), second: OwnedDescriptor(owning: pair.1))

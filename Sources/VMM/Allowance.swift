@@ -16,7 +16,10 @@ extension Jail.Allowance {
         var fileSize: UInt64? = 0
         for disk in machine.disks { fileSize = max(fileSize ?? 0, try disk.largestFile()) }
         for output in outputs where try FileStatus(of: output).kind == .regular { fileSize = nil }
-        self.init(descriptors: UInt64(highest) + Self.spareDescriptors, memory: machine.memory + Self.ownMemory, fileSize: fileSize)
+        // What the guest opens grows as the caller's own limit lets it, too.
+        if machine.files != nil { fileSize = nil }
+        let opened = machine.files == nil ? 0 : DeviceSet.openFileLimit
+        self.init(descriptors: UInt64(highest) + Self.spareDescriptors + UInt64(opened), memory: machine.memory + Self.ownMemory, fileSize: fileSize)
     }
 }
 

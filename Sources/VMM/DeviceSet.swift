@@ -1,7 +1,8 @@
-// The machine's virtio devices in their order: disks (vda, vdb, …), vsock, entropy, and a console where one is asked for.
+// The machine's virtio devices in their order: disks (vda, vdb, …), vsock, entropy, and, where they are asked for, a console and the host's files.
 // Each has 4 KiB of registers, one interrupt line, and a parameter on the kernel's command line that says so.
 import AddressSpace
 import Glibc
+import Jail
 import KVM
 import LaunchConfiguration
 import LinuxSystem
@@ -16,8 +17,18 @@ final class DeviceSet {
         let address: UInt64
         let line: UInt32
         let interrupt: InterruptEvent
-        /// Nil for what is no disk.
-        let disk: DiskSlot?
+        let service: Service
+
+        var isOnLoop: Bool { if case .eventLoop = service { true } else { false } }
+    }
+
+    /// Who serves a device.
+    private enum Service {
+        case eventLoop
+        /// The disks' thread.
+        case disk(DiskSlot)
+        /// The file systems' thread.
+        case files
     }
 
     private struct DiskSlot {
@@ -36,8 +47,8 @@ final class DeviceSet {
     private var slots: [Slot] = []
     /// All transports, for the vCPUs.
     private(set) var registers = Bus()
-    /// Nil where there is no disk, and before the machine runs.
-    private var worker: BlockWorker?
+    /// None where there are neither disks nor files of the host, and before the machine runs.
+    private var workers: [DeviceWorker] = []
 
     init(_ configuration: MachineConfiguration, memory: GuestMemory, kernelLog: KernelLog, end: EndSignal) throws {
         self.end = end
@@ -45,24 +56,33 @@ final class DeviceSet {
         hasConsole = configuration.console
         extraParameters = configuration.commandLine.bytes
         disks = configuration.disks
-        let count = configuration.disks.count + (hasConsole ? 3 : 2)
+        let count = configuration.disks.count + (hasConsole ? 3 : 2) + (configuration.files == nil ? 0 : 1)
         guard count <= Layout.virtioInterrupts.count else { throw MachineError.tooManyDevices(count) }
 
         var limiters = DiskLimiters()
         for disk in configuration.disks {
             let block = try Block(disk, throttle: try limiters.throttle(for: disk))
             let slot = DiskSlot(failure: block.failure, isLosable: disk.access != .readOnly)
-            try attach(block, memory, disk: slot)
+            try attach(block, memory, .disk(slot))
         }
         try attach(try Vsock(host: host), memory)
         try attach(Entropy(), memory)
         if hasConsole {
             try attach(Console { bytes in for byte in bytes { kernelLog.receive(byte) } }, memory)
         }
+        if let socket = configuration.files {
+            let server = FileServerClient(try OwnedDescriptor.duplicate(of: socket))
+            try attach(FileSystem(server, tag: Self.filesTag, openFiles: Self.openFileLimit), memory, .files)
+        }
     }
 
+    /// By which the guest mounts the host's trees.
+    private static let filesTag = "files"
+    /// How many files of the host a guest may have open, where the host lets the VMM have as many.
+    static let openFileLimit = 65536
+
     /// Gives the device the next address and line.
-    private func attach(_ device: sending any VirtioDevice, _ memory: GuestMemory, disk: DiskSlot? = nil) throws {
+    private func attach(_ device: sending any VirtioDevice, _ memory: GuestMemory, _ service: Service = .eventLoop) throws {
         let index = slots.count
         let address = Layout.virtioBase + UInt64(index) * Layout.virtioSize
         let line = Layout.virtioInterrupts.lowerBound + UInt32(index)
@@ -70,7 +90,7 @@ final class DeviceSet {
         let end = end
         let transport = try MMIOTransport(device: device, memory: memory, hostFailed: { end.report(.device($0)) }) { interrupt.event.signal() }
         try registers.attach(transport, start: address, count: MMIOTransport.regionSize)
-        slots.append(Slot(transport: transport, address: address, line: line, interrupt: interrupt, disk: disk))
+        slots.append(Slot(transport: transport, address: address, line: line, interrupt: interrupt, service: service))
     }
 
     /// Connects the devices' interrupts and queues to KVM.
@@ -109,11 +129,11 @@ final class DeviceSet {
 
     func expose(port: UInt32, socket: consuming OwnedDescriptor) { host.expose(port: port, socket: socket) }
 
-    /// Serves what the guest left in its queues, gives readers a second to take it, and resets devices, which closes the streams' host ends. Disks are left alone: who waits
-    /// for the end doesn't wait for them.
+    /// Serves what the guest left in its queues, gives readers a second to take it, and resets devices, which closes the streams' host ends. Disks and file systems are left
+    /// alone: who waits for the end doesn't wait for them.
     func disconnect() {
-        stopDisks()
-        let slots = slots.filter { $0.disk == nil }
+        stopWorkers()
+        let slots = slots.filter { $0.isOnLoop }
         for slot in slots { slot.transport.serveAll() }
         let deadline = monotonicNanoseconds() + 1_000_000_000
         while hasWaitingBytes, monotonicNanoseconds() < deadline {
@@ -123,38 +143,40 @@ final class DeviceSet {
         for slot in slots { slot.transport.reset() }
     }
 
-    /// Has the disks' thread begin nothing more.
-    func stopDisks() { worker?.stop() }
+    /// Has the devices' own threads begin nothing more.
+    func stopWorkers() { for worker in workers { worker.stop() } }
 
     /// Whether sockets haven't taken all that the guest has sent.
     private var hasWaitingBytes: Bool {
-        slots.contains { slot in slot.disk == nil && slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
+        slots.contains { slot in slot.isOnLoop && slot.transport.withDevice { ($0 as? Vsock)?.waitingBytes ?? 0 } > 0 }
     }
 
-    /// Has `loop` serve all devices but the disks, which get a thread of their own that `start` makes. A disk that can't be written ends the machine: a guest that goes on with lost files only
-    /// finds out much later, if at all.
-    func watch(on loop: EventLoop, starting start: (BlockWorker) throws(SystemError) -> Void) throws(SystemError) {
+    /// Has `loop` serve the devices but those that work on the host's files, which get threads of their own that `start` makes. A disk that can't be written ends the machine: a guest
+    /// that goes on with lost files only finds out much later, if at all.
+    func watch(on loop: EventLoop, starting start: (DeviceWorker) throws(SystemError) -> Void) throws(SystemError) {
         let end = end
-        var disks: [BlockWorker.Disk] = []
+        var (disks, files): ([DeviceWorker.Device], [DeviceWorker.Device]) = ([], [])
         for slot in slots {
             let transport = slot.transport
-            if let disk = slot.disk {
+            switch slot.service {
+            case .disk(let disk):
                 let (failure, isLosable) = (disk.failure, disk.isLosable)
-                disks.append(
-                    BlockWorker.Disk(transport: transport) { if isLosable, failure.first != nil { end.report(.lostDisk) } })
-                continue
-            }
-            for (queue, event) in transport.queueEvents.enumerated() {
-                try loop.add(event.raw, .readable) { _ in transport.notify(queue: queue) }
-            }
-            if let descriptor = transport.pollDescriptor {
-                try loop.add(descriptor, .readable) { _ in transport.hostReady() }
+                disks.append(DeviceWorker.Device(transport: transport) { if isLosable, failure.first != nil { end.report(.lostDisk) } })
+            case .files: files.append(DeviceWorker.Device(transport: transport))
+            case .eventLoop:
+                for (queue, event) in transport.queueEvents.enumerated() {
+                    try loop.add(event.raw, .readable) { _ in transport.notify(queue: queue) }
+                }
+                if let descriptor = transport.pollDescriptor {
+                    try loop.add(descriptor, .readable) { _ in transport.hostReady() }
+                }
             }
         }
-        if disks.isEmpty { return }
-        let worker = try BlockWorker(disks, end: end)
-        try start(worker)
-        self.worker = worker
+        for (devices, kind) in [(disks, ThreadKind.block), (files, .files)] where !devices.isEmpty {
+            let worker = try DeviceWorker(devices, as: kind, end: end)
+            try start(worker)
+            workers.append(worker)
+        }
     }
 
     /// Ends a stage of disk `number` and returns its map; nil where that can't be described or the host failed.
@@ -169,7 +191,7 @@ final class DeviceSet {
     var hostFailure: String {
         // Not by entering the devices: one may be waiting for its disk.
         for slot in slots {
-            if let failure = slot.disk?.failure.first { return "; on the host: \(failure)" }
+            if case .disk(let disk) = slot.service, let failure = disk.failure.first { return "; on the host: \(failure)" }
         }
         return ""
     }

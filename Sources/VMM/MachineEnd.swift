@@ -12,7 +12,7 @@ public enum MachineEnd: Equatable, Sendable {
     case unsuitableHost(String)
     /// The host could not read or write a disk that exists for this machine only.
     case lostDisk
-    /// The thread that serves the disks can't go on.
+    /// A thread that serves disks or file systems can't go on.
     case worker(SystemError)
     /// The host failed a device itself, not a single request.
     case device(SystemError)

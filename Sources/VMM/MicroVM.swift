@@ -171,7 +171,7 @@ public final class MicroVM {
 
     /// Serves devices and `eventLoop`'s other descriptors until its `stop` is called (nil) or the machine ends by itself.
     public func run() throws -> MachineEnd? {
-        defer { devices.stopDisks() }
+        defer { devices.stopWorkers() }
         try eventLoop.run()
         return end.reason
     }
@@ -202,7 +202,7 @@ public final class MicroVM {
         case .kvm(let error): return "\(error)"
         case .lostDisk: return "the container's files can't be kept" + devices.hostFailure + ": set TMPDIR to a directory with space"
         case .device(let error): return "the machine's devices can't be served: \(error)"
-        case .worker(let error): return "the machine's disks can't be served: \(error)"
+        case .worker(let error): return "the host's files can't be served: \(error)"
         case .reset, nil:
             if let panic = kernelLog.panic {
                 return "the guest's kernel gave up: \(panic)" + devices.hostFailure

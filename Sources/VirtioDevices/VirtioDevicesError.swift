@@ -14,6 +14,8 @@ public enum VirtioDevicesError: Error, Equatable, CustomStringConvertible {
     case writableDisk(name: String)
     /// More than 20 bytes (VIRTIO_BLK_ID_BYTES).
     case serialTooLong(String)
+    /// A file system's tag is empty or has more than 36 bytes (§5.11.4).
+    case tagLength(String)
     case host(SystemError)
 
     public var description: String {
@@ -24,6 +26,7 @@ public enum VirtioDevicesError: Error, Equatable, CustomStringConvertible {
         case .damagedMap(let name): "the map of disk \(name) doesn't fit its files"
         case .writableDisk(let name): "disk \(name) is writable and must be one file of a multiple of 512 bytes"
         case .serialTooLong(let serial): "the disk serial \(serial) is longer than 20 bytes"
+        case .tagLength(let tag): "the file system's tag '\(tag)' must have 1 to 36 bytes"
         case .host(let error): error.description
         }
     }

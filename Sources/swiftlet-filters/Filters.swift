@@ -1,6 +1,7 @@
-// What each kind of thread of a running VMM may ask the kernel for (docs/adr/0013). Everything else is a violation, which ends the machine.
+// What each kind of thread of a running VMM, and its file server (docs/adr/0016), may ask the kernel for (docs/adr/0013). Everything else is a violation, which ends the machine.
 //
-// When the filters are installed, every file is open and every thread there: no rule opens, maps or executes a file, makes a socket, a process or a thread, or sends a signal.
+// When the filters are installed, every thread is there, and every file open but those of the guest's trees: no rule maps or executes a file, makes a socket, a process or a thread,
+// or sends a signal, and none but the file server's opens one.
 import CLinux
 import Glibc
 import Jail
@@ -12,6 +13,8 @@ extension ThreadKind {
         case .vcpu: Self.processor + Self.sockets + Self.memory + Self.everybody
         case .stream: Self.relay + Self.memory + Self.everybody
         case .block: Self.worker + Self.disks + Self.memory + Self.everybody
+        case .files: Self.worker + Self.openFiles + Self.memory + Self.everybody
+        case .fileServer: Self.names + Self.memory + Self.everybody
         }
     }
 
@@ -85,6 +88,54 @@ extension ThreadKind {
         .allow("pwrite64", for: "zeros, where the host's file system has no call for them"),
         .allow("fdatasync", for: "flushes"),
         .allow("fallocate", for: "blocks that the guest discards"),
+    ]
+
+    private static let openFiles: [Rule] = [
+        .allow("sendmsg", for: "questions to the file server"),
+        .allow("recvmsg", for: "its answers, and what it has opened"),
+        .allow("preadv", for: "reading a file into the guest's memory"),
+        .allow("pwritev", for: "writing one from there"),
+        .allow("fsync", for: "what the guest asks for by the same name"),
+        .allow("fdatasync", for: "the same"),
+        .allow("fallocate", for: "the same"),
+        .allow("lseek", for: "data and holes"),
+        .allow("copy_file_range", for: "what the guest asks for by the same name"),
+    ]
+
+    /// Each takes descriptors below the guest's trees, or names of one component below them. The guest's own words for what it wants.
+    private static let names: [Rule] = [
+        .allow("recvmsg", for: "requests"),
+        .allow("sendmsg", for: "answers"),
+        .allow("openat", for: "looking up, opening and making files"),
+        .allow("close", for: "files that the guest has forgotten"),
+        .allow("newfstatat", for: "attributes"),
+        .allow("fstat", for: "the same, by another name in some C libraries"),
+        .allow("fcntl", .bits(1, mask: 0xFFFF_FFFF, are: UInt64(F_DUPFD_CLOEXEC)), for: "a tree's root that is looked up"),
+        .allow("mknodat", for: "making devices, pipes and sockets"),
+        .allow("mkdirat", for: "making directories"),
+        .allow("symlinkat", for: "making symbolic links"),
+        .allow("linkat", for: "making hard links"),
+        .allow("unlinkat", for: "removing"),
+        .allow("renameat2", for: "renaming"),
+        .allow("readlinkat", for: "symbolic links"),
+        .allow("getdents64", for: "directories"),
+        .allow("lseek", for: "directories that are read on"),
+        .allow("fsync", for: "directories"),
+        .allow("syncfs", for: "file systems"),
+        .allow("fstatfs", for: "file systems' sizes"),
+        .allow("truncate", for: "files' sizes"),
+        .allow("fchownat", for: "owners"),
+        .allow("chmod", for: "modes"),
+        .allow("utimensat", for: "times"),
+        .allow("setxattr", for: "extended attributes"),
+        .allow("getxattr", for: "the same"),
+        .allow("listxattr", for: "the same"),
+        .allow("removexattr", for: "the same"),
+        .allow("setfsuid", for: "files of other users"),
+        .allow("setfsgid", for: "the same"),
+        .allow("capget", for: "the same"),
+        .allow("capset", for: "the same"),
+        .allow("getrandom", for: "the seeds of Swift's hash tables"),
     ]
 
     private static let worker: [Rule] = [

@@ -55,6 +55,38 @@ import Wire
         #expect(try messages(made).0.storage == .disk(index: 1))
     }
 
+    @Test mutating func whatTheHostShowsIsMountedFromAbove() throws {
+        var files = files
+        #expect(try configuration(files).machine.files == nil)
+        files.fileServer = 43
+        options.bindMounts = [
+            BindMount(source: "/x", destination: "/a/b/c", isReadOnly: true, makesSource: true),
+            BindMount(source: "/y", destination: "/a", isReadOnly: false, makesSource: true),
+        ]
+        options.bindMounts[0].isFile = true
+        options.temporaryMounts = [MountSpec(destination: "/a/b", type: "tmpfs", source: "tmpfs", options: [])]
+        let made = try configuration(files)
+        #expect(made.machine.files == 43)
+        let (container, _) = try messages(made)
+        #expect(container.mounts.map(\.destination) == ["/dev/mqueue", "/a", "/a/b", "/a/b/c"])
+        #expect(container.mounts.map(\.source) == ["files", "/dev/mqueue/1", "tmpfs", "/dev/mqueue/0"])
+        #expect(container.mounts.map(\.options) == [[], ["rbind"], [], ["rbind", "ro"]])
+        #expect(container.scaffold == "/dev/mqueue")
+        #expect(container.files.last == InjectedFile(path: "/a/b/c", mode: 0o644, contents: []))
+    }
+
+    @Test func theFileServersArgumentsAreUnderstood() {
+        let arguments = FileServerArguments(
+            socket: 3, filters: 4, lifeline: 5, identity: "fresh", cache: "auto",
+            trees: [.init(descriptor: 6, isReadOnly: false), .init(descriptor: 7, isReadOnly: true)])
+        #expect(arguments.words.suffix(2) == ["6", "7:ro"])
+        #expect(FileServerArguments(arguments.words) == arguments)
+        #expect(arguments.descriptors == [3, 4, 5, 6, 7])
+        for count in 0..<11 { #expect(FileServerArguments(Array(arguments.words.prefix(count))) == nil) }
+        for wrong in ["2", "x", "6:rw", ""] { #expect(FileServerArguments(arguments.words.dropLast() + [wrong]) == nil) }
+        #expect(FileServerArguments(arguments.words + [String](repeating: "6", count: 300)) == nil)
+    }
+
     @Test mutating func allDisksShareTheirLimits() throws {
         var files = files
         files.scratch = Extent(descriptor: 42, offset: 0, length: 1 << 30)

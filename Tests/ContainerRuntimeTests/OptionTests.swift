@@ -136,6 +136,24 @@ private func sentence(_ words: [String]) -> String {
             ["--tmpfs", "/run:bind", "image"],
             "--tmpfs \"/run:bind\": tmpfs has no option \"bind\": use flags such as exec or ro, or size=, mode=, uid=, gid=, nr_inodes="
         ),
+        (["-v", "/data", "image"], "-v \"/data\": volumes without a directory of the host do not exist here: write HOST:CONTAINER"),
+        (["-v", "/a:/b:ro:x", "image"], "-v \"/a:/b:ro:x\": write HOST:CONTAINER[:ro]"),
+        (["-v", "a:/b", "image"], "-v \"a:/b\": named volumes do not exist here: give a directory of the host, beginning with / or ./"),
+        (["-v", "/a:b", "image"], "-v \"/a:b\": the container's path must be an absolute one below /"),
+        (["-v", "/a:/", "image"], "-v \"/a:/\": the container's path must be an absolute one below /"),
+        (["-v", "/a:/b:rx", "image"], "-v \"/a:/b:rx\": there is no option \"rx\": use ro or rw"),
+        (
+            ["-v", "/a:/b:rshared", "image"],
+            "-v \"/a:/b:rshared\": what is mounted later does not pass between a host and a virtual machine: leave out \"rshared\""
+        ),
+        (["--mount", "type=bind,target=/b", "image"], "--mount \"type=bind,target=/b\": a bind needs source=, a path of the host"),
+        (["--mount", "src=/a,dst=/b", "image"], "--mount \"src=/a,dst=/b\": named volumes do not exist here: give type=bind or type=tmpfs"),
+        (["--mount", "type=nfs,dst=/b", "image"], "--mount \"type=nfs,dst=/b\": there is no type \"nfs\": use bind or tmpfs"),
+        (["--mount", "type=tmpfs,dst=/b,src=/a", "image"], "--mount \"type=tmpfs,dst=/b,src=/a\": a mount of type tmpfs has no field \"source\""),
+        (
+            ["--mount", "type=bind,src=/a,dst=/b,ro=maybe", "image"],
+            "--mount \"type=bind,src=/a,dst=/b,ro=maybe\": readonly must be true or false, not \"maybe\""
+        ),
     ])
     func mistakesAreExplained(words: [String], expected: String) {
         #expect(sentence(words) == expected)
@@ -143,6 +161,25 @@ private func sentence(_ words: [String]) -> String {
 }
 
 @Suite struct OptionValueTests {
+    @Test func whatTheHostShowsIsUnderstood() throws {
+        let words = [
+            "-v", "/a:/b", "--volume", "./c:/d/e:ro,z", "--mount", "type=bind,src=/f,dst=/g", "--mount",
+            "type=bind,source=/h,destination=/i,readonly,bind-propagation=rprivate", "--mount", "type=tmpfs,target=/j,tmpfs-size=1m,tmpfs-mode=1777",
+            "--mount", "type=bind,source=/k,target=/l,readonly=false", "image",
+        ]
+        let options = try #require(try parse(words))
+        #expect(
+            options.bindMounts == [
+                BindMount(source: "/a", destination: "/b", isReadOnly: false, makesSource: true),
+                BindMount(source: "./c", destination: "/d/e", isReadOnly: true, makesSource: true),
+                BindMount(source: "/f", destination: "/g", isReadOnly: false, makesSource: false),
+                BindMount(source: "/h", destination: "/i", isReadOnly: true, makesSource: false),
+                BindMount(source: "/k", destination: "/l", isReadOnly: false, makesSource: false),
+            ])
+        #expect(options.temporaryMounts.map(\.destination) == ["/j"])
+        #expect(options.temporaryMounts.map(\.options) == [["noexec", "nosuid", "nodev", "size=1m", "mode=1777"]])
+    }
+
     @Test func everyOptionIsUnderstood() throws {
         let words = [
             "-it", "-e", "A=1", "--env", "B", "--env-file", "f", "-w", "/w", "-u", "1:2", "-h", "host", "--entrypoint", "e", "--read-only", "--tmpfs",

@@ -127,3 +127,23 @@ private let entry = Entry(node: 77, attributes: attributes, validity: Validity(e
         }
     }
 }
+
+@Test func anotherProcesssAnswersAreChecked() throws {
+    let entry = Entry(node: 0x1_0000_0007, attributes: attributes, validity: Validity(entry: 0, attributes: 0))
+    let sent = Answer(to: 5, entry, handle: 0, flags: 0)
+    #expect(Answer(to: 6, received: sent.bytes) == nil)
+    #expect(Answer(to: 5, received: Array(sent.bytes.dropLast())) == nil)
+    #expect(Answer(to: 5, received: [1, 2, 3]) == nil)
+    var received = try #require(Answer(to: 5, received: sent.bytes))
+    #expect(received == sent && received.isSuccess && received.node == 0x1_0000_0007 && received.unique == 5)
+    let hasRoom = received.setHandle(0x1_0000_0009, at: 16 + 128)
+    #expect(hasRoom)
+    let open = try read(received, as: fuse_open_out.self, at: 16 + 128).body
+    #expect(open.fh == 0x1_0000_0009)
+    let end = received.bytes.count
+    let hasMore = received.setHandle(1, at: end - 7)
+    #expect(!hasMore)
+    let failed = Answer(to: 5, errno: 2)
+    #expect(!failed.isSuccess && failed.node == 0)
+    #expect(Answer(to: 5, following: 100).bytes == [116, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0])
+}

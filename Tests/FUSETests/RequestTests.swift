@@ -225,3 +225,25 @@ private let expected: [(operation: fuse_opcode, body: [UInt8], meaning: FUSE.Ope
         _ = try? parse(body)
     }
 }
+
+@Test func whoHasToDoWithARequestIsKnown() throws {
+    func part(_ operation: fuse_opcode) throws -> RequestHeader.Part { try RequestHeader(request(operation, []), of: 40).part }
+    for operation in [FUSE_READ, FUSE_WRITE, FUSE_RELEASE, FUSE_FSYNC, FUSE_FLUSH, FUSE_FALLOCATE, FUSE_LSEEK, FUSE_COPY_FILE_RANGE] {
+        #expect(try part(operation) == .bytes)
+    }
+    for operation in [FUSE_FORGET, FUSE_BATCH_FORGET] { #expect(try part(operation) == .unanswered) }
+    #expect(try part(FUSE_INTERRUPT) == .nothing)
+    #expect(try part(FUSE_OPEN) == .opening(handle: 16))
+    for operation in [FUSE_CREATE, FUSE_TMPFILE] { #expect(try part(operation) == .opening(handle: 16 + MemoryLayout<fuse_entry_out>.size)) }
+    for operation in [FUSE_LOOKUP, FUSE_INIT, FUSE_DESTROY, FUSE_OPENDIR, FUSE_RELEASEDIR, FUSE_SETATTR, FUSE_READDIRPLUS] {
+        #expect(try part(operation) == .names)
+    }
+    for operation in [FUSE_INIT, FUSE_DESTROY] { #expect(try RequestHeader(request(operation, []), of: 40).startsOver) }
+    #expect(RequestHeader.writeLength == 40 + MemoryLayout<fuse_write_in>.size)
+}
+
+@Test func ourOwnRequestsAreAsTheGuests() throws {
+    #expect(try parse(RequestHeader.goodbye).operation == .goodbye)
+    let forget = try parse(RequestHeader.forget(0x1_0000_0005, lookups: 3))
+    #expect(forget.header.node == 0x1_0000_0005 && forget.operation == .forget([.init(node: 0, lookups: 3)]))
+}

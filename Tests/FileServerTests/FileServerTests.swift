@@ -20,7 +20,8 @@ final class Served {
         // SAFETY: plain libc call.
         unsafe chmod(path, 0o755)
         let root = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
-        server = try FileServer([Tree(root: root, isReadOnly: isReadOnly)], mode: mode, limits: limits)
+        server = try FileServer(
+            [Tree(root: SharedDescriptor(root), isReadOnly: isReadOnly)], mode: mode, limits: limits, actsForOthers: geteuid() == 0)
         _ = try ask(26, node: 0, le(7, 41, 0, UInt32(1 << 27)))
     }
 

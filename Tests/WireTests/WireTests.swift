@@ -92,6 +92,7 @@ private let machine: MachineConfiguration = {
     var machine = MachineConfiguration(
         memory: 512 << 20, cpus: 2, kernel: Extent(descriptor: 3, offset: 0, length: 99), initrd: nil, disks: disks)
     machine.commandLine = "quiet"
+    machine.files = 10
     return machine
 }()
 
@@ -113,9 +114,9 @@ private let tasks: [MachineTask] = [
     configuration.timeline = 2
     let (counting, descriptors) = configuration.countingDescriptors
     // Each once, in the order of its first mention; standard error is everybody's.
-    #expect(descriptors == [3, 5, 6, 7, 8, 9])
+    #expect(descriptors == [3, 5, 6, 7, 8, 9, 10])
     #expect(counting.machine.kernel.descriptor == 3 && counting.machine.disks.flatMap(\.descriptors) == [4, 4, 5, 6, 7, 8, 4])
-    #expect(counting.timeline == 2)
+    #expect(counting.timeline == 2 && counting.machine.files == 9)
     var arrived = counting
     try arrived.resolveDescriptors(descriptors.map { $0 + 100 })
     #expect(arrived.machine.disks.flatMap(\.descriptors) == [105, 105, 106, 107, 108, 109, 105])

@@ -34,6 +34,20 @@ int cjail_leave_namespaces(void);
 
 int cjail_signal(int pidfd, int signal);
 
+// MARK: Mounts without a place
+
+/// open_tree(2): a copy of the mounts at and below `path`; a link at its end is not followed.
+int cjail_copy_tree(const char *path);
+
+/// mount_setattr(2) on the whole of it: no programs, no devices, nothing set-id, and read-only where `read_only` isn't 0.
+int cjail_restrict_tree(int tree, int read_only);
+
+/// A new proc(5) with this pid namespace alone (fsopen(2), fsmount(2)), of which /self/fd is opened with O_PATH.
+int cjail_open_own_descriptors(void);
+
+/// No root's privileges by executing, none lost by becoming somebody else (capabilities(7)), and no way back.
+int cjail_lock_secure_bits(void);
+
 // MARK: Landlock
 
 /// The version of the kernel's Landlock; negative where there is none.
@@ -41,6 +55,11 @@ int cjail_landlock_version(void);
 
 /// Forbids every access by name that this version knows, to this thread and those that it starts.
 int cjail_landlock_restrict(int version);
+
+// MARK: The C library
+
+/// Heaps don't shrink any more (mallopt(3)): before the first one of a thread would, glibc opens /proc/sys/vm/overcommit_memory.
+int cjail_keep_heaps(void);
 
 // MARK: seccomp
 

@@ -230,6 +230,50 @@ static inline ssize_t clinux_receive_descriptors(int socket, uint32_t *word, int
     return (ssize_t)count;
 }
 
+/// Sends a packet, and with it a copy of `descriptor` unless that is negative; waits for room. Returns as sendmsg(2).
+static inline ssize_t clinux_send_packet(int socket, const void *bytes, size_t count, int descriptor) {
+    struct iovec data = {.iov_base = (void *)bytes, .iov_len = count};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        memcpy(CMSG_DATA(&control.header), &descriptor, sizeof(int));
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof control.space;
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+/// Receives a packet; 0 where the other end is closed. `descriptor` gets what came with it, closed on execve(2), or -1: also where this process may not have one more.
+/// EMSGSIZE for a packet of more than `capacity` bytes.
+static inline ssize_t clinux_receive_packet(int socket, void *bytes, size_t capacity, int *descriptor) {
+    struct iovec data = {.iov_base = bytes, .iov_len = capacity};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+    *descriptor = -1;
+    ssize_t size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (size < 0) return -1;
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(descriptor, CMSG_DATA(header), sizeof(int));
+    if (message.msg_flags & MSG_TRUNC) {
+        if (*descriptor >= 0) close(*descriptor);
+        *descriptor = -1;
+        errno = EMSGSIZE;
+        return -1;
+    }
+    return size;
+}
+
+static inline ssize_t clinux_copy_file_range(int from, int64_t offset, int to, int64_t target, size_t count) {
+    return syscall(SYS_copy_file_range, from, &offset, to, &target, count, 0);
+}
+
 // MARK: Files of other users
 
 /// User and group of new files, and of what is looked up (setfsuid(2)). Capabilities over files that are permitted stay in effect: the kernel takes them with root's identity.

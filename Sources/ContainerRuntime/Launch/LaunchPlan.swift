@@ -12,12 +12,15 @@ public struct LaunchFiles: Equatable, Sendable {
     public var initrd: Extent
     /// A writable disk with an empty ext4 file system.
     public var scratch: Extent?
+    /// The socket of the server of the host's files.
+    public var fileServer: Int32?
     public var timeline: Int32?
 
-    public init(kernel: Extent, initrd: Extent, scratch: Extent? = nil, timeline: Int32? = nil) {
+    public init(kernel: Extent, initrd: Extent, scratch: Extent? = nil, fileServer: Int32? = nil, timeline: Int32? = nil) {
         self.kernel = kernel
         self.initrd = initrd
         self.scratch = scratch
+        self.fileServer = fileServer
         self.timeline = timeline
     }
 }
@@ -64,6 +67,7 @@ public struct LaunchPlan: Sendable {
         var machine = MachineConfiguration(
             memory: options.memory, cpus: options.cpus, kernel: files.kernel, initrd: files.initrd, disks: disks)
         machine.console = options.logLevel == .debug
+        machine.files = files.fileServer
 
         let frames = try frames(storage: storage)
         let input = options.interactive ? Self.inputPort : 0
@@ -91,8 +95,11 @@ public struct LaunchPlan: Sendable {
         var spec = ContainerSpec(
             container: Self.container, hostname: hostname, image: image == nil ? nil : 0, storage: storage,
             readOnlyRoot: options.readOnlyRoot)
-        spec.mounts = options.temporaryMounts
-        spec.files = ContainerDefaults.files(hostname: hostname)
+        spec.mounts = mounts
+        if !options.bindMounts.isEmpty { spec.scaffold = Self.trees }
+        // A file needs one to cover.
+        let covered = options.bindMounts.filter(\.isFile).map { InjectedFile(path: $0.destination, mode: 0o644, contents: []) }
+        spec.files = ContainerDefaults.files(hostname: hostname) + covered
         let confinement = options.confinement
         if !confinement.isPrivileged && !confinement.exposesSystemPaths {
             spec.maskedPaths = ContainerDefaults.maskedPaths
@@ -102,6 +109,22 @@ public struct LaunchPlan: Sendable {
         if !confinement.isPrivileged { spec.deviceProgram = DeviceProgram.compile(DeviceRule.standard) }
         spec.processLimit = confinement.processLimit
         return spec
+    }
+
+    /// Where the agent has the host's trees, under their numbers, while it makes mounts: a directory that every container has, and that nothing is mounted below.
+    private static let trees: Text = "/dev/mqueue"
+
+    /// Those further up come first, whatever the order in which they were asked for, as with Docker.
+    private var mounts: [MountSpec] {
+        func depth(_ mount: MountSpec) -> Int { mount.destination.bytes.split(separator: UInt8(ascii: "/")).count }
+        let binds = options.bindMounts.enumerated().map { index, mount in
+            MountSpec(
+                destination: mount.destination, type: "", source: Text("\(Self.trees.string)/\(index)"),
+                options: mount.isReadOnly ? ["rbind", "ro"] : ["rbind"])
+        }
+        let sorted = (options.temporaryMounts + binds).enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }.map(
+            \.element)
+        return binds.isEmpty ? sorted : [MountSpec(destination: Self.trees, type: "virtiofs", source: "files", options: [])] + sorted
     }
 
     private func processSpec() throws(ContainerError) -> ProcessSpec {

@@ -9,6 +9,9 @@ struct Placement: Equatable, Sendable {
     static let memoryOverheadShare: UInt64 = 64
     /// Beside vCPUs: the event loop, streams, disks, and KVM's worker.
     static let otherThreads: UInt64 = 16
+    /// For the server of the host's files: for each file that the guest knows it holds one open, with what the host's kernel keeps of it. In bytes.
+    static let fileServerOverhead: UInt64 = 64 << 20
+    static let fileServerShare: UInt64 = 4
 
     let parent: String
     var limits: CgroupLimits
@@ -40,6 +43,10 @@ extension RunOptions {
             return nil
         }
         var placement = Placement(parent: cgroupParent, memory: memory, cpus: cpus)
+        if !bindMounts.isEmpty {
+            placement.limits.memory = placement.limits.memory.map { $0 + memory / Placement.fileServerShare + Placement.fileServerOverhead }
+            placement.limits.threads = placement.limits.threads.map { $0 + 2 }
+        }
         placement.limits.processorTime = processorTime
         placement.limits.processorShares = processorShares
         placement.limits.diskWeight = diskWeight

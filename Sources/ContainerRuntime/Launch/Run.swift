@@ -58,10 +58,13 @@ public enum Run {
         let initrd = try OpenFile.open(
             "the initrd", options.initrd?.string ?? installation.initrd,
             remedy: options.initrd == nil ? "install Swiftlet again, or give --initrd FILE" : "check --initrd")
+        var options = options
+        let trees = try HostTrees.open(&options.bindMounts)
         let placement = try options.placement()
         // While the kernel makes the machine, the rest is prepared.
         let machine = try VMMProcess(from: installation, in: placement)
         machine.letItBegin()
+        let fileServer = trees.isEmpty ? nil : try FileServerProcess(trees, for: options.bindMounts, from: installation, in: machine.cgroup)
 
         let store = try surroundings.openStore()
         let image = try load(options, from: store, surroundings)
@@ -79,6 +82,7 @@ public enum Run {
             kernel: Extent(descriptor: kernel.descriptor.raw, offset: 0, length: kernel.size),
             initrd: Extent(descriptor: initrd.descriptor.raw, offset: 0, length: initrd.size),
             scratch: scratch.map { Extent(descriptor: $0.descriptor.raw, offset: 0, length: $0.size) },
+            fileServer: fileServer?.socket,
             timeline: timeline?.descriptor.raw ?? (options.timeline == .summary ? STDERR_FILENO : nil))
         var plan = LaunchPlan(options: options, process: process, image: disk?.content, hostname: hostname, files: files)
         plan.seccomp = seccomp
@@ -89,9 +93,10 @@ public enum Run {
         VMMProcess.blockSignals()
         try machine.send(configuration)
         withExtendedLifetime((kernel, initrd, disk?.openFiles, scratch, timeline)) {}
+        fileServer?.letGo()
         do throws(SystemError) {
             let status = try machine.attend()
-            withExtendedLifetime(name) {}
+            withExtendedLifetime((name, fileServer)) {}
             // A VMM that was killed could not do it.
             terminal?.restore()
             return status

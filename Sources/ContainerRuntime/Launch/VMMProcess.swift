@@ -11,7 +11,8 @@ import Wire
 /// time to make one.
 final class VMMProcess {
     private let process: JailedProcess
-    private let cgroup: Cgroup?
+    /// In which other processes of the machine may be born.
+    let cgroup: Cgroup?
     /// This process's end of the sockets by which the VMM knows that it lives; it holds what the VMM sent (`Jail.enter`).
     private let lifeline: OwnedDescriptor
     private var hasEnded = false

@@ -8,7 +8,7 @@ enum RunOption: Equatable, Sendable {
     case interactive, terminal, environment, environmentFile, workingDirectory, user, hostname, entrypoint, readOnly, tmpfs, cpus, memory
     case cpuShares, blockWeight, cgroups, cgroupParent, storageSize, readBytes, writeBytes, readOperations, writeOperations, pull, name, remove
     case kernel, initrd, timeline, logLevel, ulimit, stopSignal, help
-    case addCapability, dropCapability, privileged, securityOption, processLimit
+    case addCapability, dropCapability, privileged, securityOption, processLimit, volume, mount
 
     static let parser = OptionParser<RunOption>(
         command: "swiftlet run",
@@ -22,6 +22,8 @@ enum RunOption: Equatable, Sendable {
             .init(.hostname, "hostname", short: "h", .required("NAME"), "The container's host name"),
             .init(.entrypoint, "entrypoint", .required("COMMAND"), "Replace the image's entrypoint and drop its command"),
             .init(.readOnly, "read-only", .none, "Make the root file system read-only"),
+            .init(.volume, "volume", short: "v", .required("HOST:DIR[:ro]"), "Show a directory or a file of the host"),
+            .init(.mount, "mount", .required("FIELDS"), "The same: type=bind,source=HOST,target=DIR[,readonly]; or type=tmpfs"),
             .init(.tmpfs, "tmpfs", .required("DIR[:OPTIONS]"), "Mount a file system in memory"),
             .init(.cpus, "cpus", .required("N"), "Processor time, and as many virtual CPUs, rounded up, to 64 (1)"),
             .init(.memory, "memory", short: "m", .required("SIZE"), "Memory of the machine, as 512m or 2g (512m)"),
@@ -80,6 +82,9 @@ extension RunOptions {
         guard let image = operands.first else { throw RunOption.parser.usage("no image: name one after the options") }
         var options = RunOptions(image: image, command: Array(operands.dropFirst()))
         for option in parsed { try options.apply(option) }
+        guard options.bindMounts.count <= FileServerArguments.treeLimit else {
+            throw RunOption.parser.usage("\(options.bindMounts.count) directories of the host are too many: at most \(FileServerArguments.treeLimit)")
+        }
         if options.diskRates.limitsWriting, options.storageSize == nil {
             throw RunOption.parser.usage(
                 "what the container writes is kept in memory: give --storage-size SIZE with --device-write-bps or --device-write-iops")
@@ -105,6 +110,12 @@ extension RunOptions {
         case .entrypoint: entrypoint = value
         case .readOnly: readOnlyRoot = true
         case .tmpfs: temporaryMounts.append(try TemporaryMount.parse(value, or: { phrase in wrong(option, phrase) }))
+        case .volume: bindMounts.append(try BindMount.parse(volume: value, or: { phrase in wrong(option, phrase) }))
+        case .mount:
+            switch try BindMount.parse(mount: value, or: { phrase in wrong(option, phrase) }) {
+            case .bind(let mount): bindMounts.append(mount)
+            case .temporary(let mount): temporaryMounts.append(mount)
+            }
         case .name: name = try checkedName(option)
         case .cgroups:
             guard let enabled = ["enabled": true, "disabled": false][value.string] else { throw wrong(option, "it must be enabled or disabled") }

@@ -42,6 +42,7 @@ public struct RunOptions: Equatable, Sendable {
     public var entrypoint: Text?
     public var readOnlyRoot = false
     public var temporaryMounts: [MountSpec] = []
+    public var bindMounts: [BindMount] = []
     public var cpus: UInt8 = 1
     /// In microseconds for each 100,000; nil: what vCPUs and devices can use.
     public var processorTime: UInt64?

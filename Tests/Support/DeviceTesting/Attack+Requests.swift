@@ -14,6 +14,17 @@ struct VictimRequest {
     var writable: Int
 }
 
+/// A request of FUSE.
+struct FileRequest {
+    let bytes: [UInt8]
+
+    init(_ operation: UInt32, node: UInt64, _ body: [UInt8]) {
+        bytes =
+            littleEndian(UInt64(40 + body.count), UInt64(operation), width: 4) + littleEndian(77, node, width: 8) + littleEndian(0, 0, 0, 0, width: 4)
+            + body
+    }
+}
+
 private func littleEndian(_ values: UInt64..., width: Int) -> [UInt8] {
     values.flatMap { value in (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) } }
 }
@@ -30,8 +41,36 @@ extension Attack {
             choices.chance(in: 3)
                 ? VictimRequest(queue: choices.element([0, 0, 0, 2]), readable: [], writable: choices.element([4096, 4096, 4096, 44, 43, 100]))
                 : VictimRequest(queue: 1, readable: packet(), writable: 0)
+        case .files: file()
         default: block()
         }
+    }
+
+    /// virtio 1.2 §5.11.6.
+    private mutating func file() -> VictimRequest {
+        let operation = UInt32(choices.element([1, 2, 3, 4, 14, 14, 15, 15, 16, 16, 18, 20, 25, 26, 35, 36, 38, 42, 43, 44, 46, 47, 51, 60]))
+        var body: [UInt8] = []
+        func numbers(_ values: UInt64...) -> [UInt8] { littleEndian(values[0], width: 8) + values.dropFirst().flatMap { littleEndian($0, width: 8) } }
+        // Handles that may be there, offsets in the file, and counts of what fits.
+        let (handle, other) = (UInt64(choices.pick(6)), UInt64(choices.pick(6)))
+        let offset = choices.chance(in: 8) ? choices.bits() : UInt64(choices.pick(1 << 20))
+        let count = choices.chance(in: 8) ? choices.bits() : UInt64(choices.pick(9000))
+        switch operation {
+        case 14: body = numbers(choices.bits())
+        case 15, 16: body = numbers(handle, offset, count & 0xFFFF_FFFF, 0, 0)
+        case 43: body = numbers(handle, offset, count, UInt64(choices.pick(64)))
+        case 46: body = numbers(handle, offset, UInt64(choices.pick(6)))
+        case 47: body = numbers(handle, offset, 7, other, UInt64(choices.pick(1 << 20)), count, 0)
+        case 35, 51: body = [UInt8](repeating: 0, count: 16) + [0x61, 0]
+        case 1: body = [0x61, 0]
+        default: body = numbers(handle, offset, count, 0)
+        }
+        if operation == 16 { body += [UInt8](repeating: 0x44, count: choices.chance(in: 8) ? choices.pick(9000) : Int(count & 0x3FFF)) }
+        if choices.chance(in: 16) { body = Array(body.prefix(choices.pick(body.count + 1))) }
+        var bytes = FileRequest(operation, node: UInt64(choices.pick(4)), body).bytes
+        if choices.chance(in: 32) { bytes[choices.pick(4)] &+= 1 }
+        let writable = operation == 15 ? 16 + Int(count & 0x3FFF) : choices.element([16, 24, 160, 70000])
+        return VictimRequest(queue: choices.element([1, 1, 1, 0]), readable: bytes, writable: choices.chance(in: 16) ? choices.pick(40) : writable)
     }
 
     /// virtio 1.2 §5.2.6.

@@ -9,7 +9,7 @@ public import VirtioTesting
 
 /// Each device, and each thing that a block device can be made of.
 public enum VictimKind: String, CaseIterable, Sendable {
-    case block, readOnlyBlock, ephemeralBlock, scatteredBlock, copyOnWriteBlock, entropy, console, consoleWithoutInput, vsock
+    case block, readOnlyBlock, ephemeralBlock, scatteredBlock, copyOnWriteBlock, entropy, console, consoleWithoutInput, vsock, files
 
     public var isBlock: Bool { rawValue.hasSuffix("lock") }
 }
@@ -40,6 +40,7 @@ public final class Victim {
             sockets = [pair.test]
             driver = try MockDriver(try Console(input: try pair.device.descriptor.duplicate()) { _ in }, in: memory)
         case .consoleWithoutInput: driver = try MockDriver(Console(size: ConsoleSize(columns: 80, rows: 25)) { _ in }, in: memory)
+        case .files: driver = try MockDriver(try FileSystem(try StandInNames(), tag: "victim", openFiles: 100), in: memory)
         case .vsock:
             let host = try VsockHost()
             self.host = host
@@ -87,6 +88,7 @@ public final class Victim {
                 let metrics = block.metrics
                 return (metrics.succeeded + metrics.failed + metrics.unsupported, metrics.bytesRead + metrics.bytesWritten)
             case let entropy as Entropy: return (entropy.metrics.requests, entropy.metrics.bytes)
+            case let files as FileSystem: return (files.metrics.requests, files.metrics.bytesRead + files.metrics.bytesWritten)
             case let console as Console: return (0, console.metrics.bytesIn + console.metrics.bytesOut)
             case let vsock as Vsock:
                 let metrics = vsock.metrics
@@ -102,6 +104,8 @@ public final class Victim {
         case .entropy: (64, 64 * 4096)
         // Twice a turn's bytes from the guest, and what a socket holds for it.
         case .console, .consoleWithoutInput: (0, 2 << 20)
+        // A turn's bytes are reached by one request more.
+        case .files: (64, 16 << 20)
         // Both directions, each packet with at most what credit allows.
         case .vsock: (2 * 128 + 128, 3 * 128 * 256 << 10)
         default: (32, 32 * UInt64(Victim.diskSize))
@@ -112,7 +116,7 @@ public final class Victim {
     public static let accessLimit = 1 << 17
 
     /// The most that one notification may make it allocate, in bytes, for however short a time: lists of descriptors and vectors, and copies of what a socket or a console takes.
-    public var allocationLimit: Int { kind == .vsock ? 128 << 20 : 16 << 20 }
+    public var allocationLimit: Int { kind == .vsock || kind == .files ? 128 << 20 : 16 << 20 }
 
     // MARK: Proof
 
@@ -128,6 +132,10 @@ public final class Victim {
             let written = try request(0, writable: (answer(0), 32))
             return try written == 32 && memory.read(32, at: answer(0)).contains { $0 != 0 }
         case .console, .consoleWithoutInput: return try request(1, readable: (buffer, 32)) == 0
+        case .files:
+            // GETATTR of the root.
+            try memory.write(FileRequest(3, node: 1, [UInt8](repeating: 0, count: 16)).bytes, at: buffer)
+            return try request(1, readable: (buffer, 56), writable: (answer(0), 200)) == 16
         case .vsock:
             // Connections that the host asked for meanwhile come first.
             let answers = try (0..<64).map { _ in

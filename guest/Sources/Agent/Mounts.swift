@@ -74,6 +74,7 @@ enum Mounts {
             }
         }
         for mount in spec.mounts { try apply(mount) }
+        if !spec.scaffold.bytes.isEmpty { try? FileSystem.unmount(CPath(spec.scaffold.bytes)) }
     }
 
     /// After the last change to the root file system.
@@ -152,7 +153,10 @@ enum Mounts {
         guard spec.destination.bytes.first == 0x2F else {
             throw Failure(.configuration, "the mount's destination '\(name: spec.destination.bytes)' is not an absolute path")
         }
-        try mount(CPath(spec.source.bytes), on: CPath(spec.destination.bytes), CPath(spec.type.bytes), flags, CPath(data))
+        let target = CPath(spec.destination.bytes)
+        try mount(CPath(spec.source.bytes), on: target, CPath(spec.type.bytes), flags, CPath(data))
+        // A bind takes no other flags along.
+        if flags & readOnly != 0, flags & UInt(MS_BIND) != 0 { try mount("", on: target, "", flags | UInt(MS_REMOUNT)) }
     }
 
     private static func protect(_ path: CPath) throws(Failure) {

@@ -1,17 +1,17 @@
-// The thread that serves the machine's disks, so that one that keeps the host waiting holds up nothing else: not vsock, not signals, not the end.
+// A thread that serves devices whose work is files of the host, so that one that keeps the host waiting holds up nothing else: not vsock, not signals, not the end.
 //
-// One for all disks of a machine: it sleeps in an epoll of its own, over their queues' ioeventfds and the timers of their limits. docs/adr/0015 says why not one per disk,
-// and why not io_uring. It exists before the guest runs, and ends with the process or when it is told to.
+// One for all disks of a machine, and one for its file systems: it sleeps in an epoll of its own, over their queues' ioeventfds and the timers of their limits. docs/adr/0015
+// says why not one per disk, and why not io_uring. It exists before the guest runs, and ends with the process or when it is told to.
 import Jail
 import LinuxSystem
 import Synchronization
 import Virtio
 
-final class BlockWorker: Sendable {
-    struct Disk: Sendable {
+final class DeviceWorker: Sendable {
+    struct Device: Sendable {
         let transport: MMIOTransport
         /// Called after each turn.
-        let afterwards: @Sendable () -> Void
+        var afterwards: @Sendable () -> Void = {}
     }
 
     private enum Work {
@@ -25,33 +25,36 @@ final class BlockWorker: Sendable {
     private let isStopped = Atomic(false)
     /// The epoll's tokens are its indices.
     private let work: [Work]
+    private let kind: ThreadKind
     private let end: EndSignal
 
-    init(_ disks: [Disk], end: EndSignal) throws(SystemError) {
+    /// `kind`: of the thread, by which it is called, too.
+    init(_ devices: [Device], as kind: ThreadKind, end: EndSignal) throws(SystemError) {
         let epoll = try Epoll()
         let stopping = try EventFD()
         var work = [Work.stop]
         try epoll.add(stopping.raw, .readable, token: 0)
-        for disk in disks {
-            for (index, event) in disk.transport.queueEvents.enumerated() {
+        for device in devices {
+            for (index, event) in device.transport.queueEvents.enumerated() {
                 try epoll.add(event.raw, .readable, token: UInt64(work.count))
-                work.append(.queue(disk.transport, index: index, afterwards: disk.afterwards))
+                work.append(.queue(device.transport, index: index, afterwards: device.afterwards))
             }
-            if let descriptor = disk.transport.pollDescriptor {
+            if let descriptor = device.transport.pollDescriptor {
                 try epoll.add(descriptor, .readable, token: UInt64(work.count))
-                work.append(.timer(disk.transport, afterwards: disk.afterwards))
+                work.append(.timer(device.transport, afterwards: device.afterwards))
             }
         }
         self.epoll = consume epoll
         self.stopping = consume stopping
         self.work = work
+        self.kind = kind
         self.end = end
     }
 
-    /// Serves disks from when the gate is open.
+    /// Serves its devices from when the gate is open.
     func start(behind gate: Gate, _ filters: FilterSet) throws(SystemError) {
         try filters.startThread(
-            named: "block", .block,
+            named: kind.name, kind,
             preparing: {
                 // Woken by a vCPU's first request, on a machine without an idle processor, it would serve that one alone, and the next one as well: a notification, two
                 // switches of threads and an interrupt for each. This way the guest goes on until it waits, and gets all its answers at once.
@@ -61,7 +64,7 @@ final class BlockWorker: Sendable {
         ) { [self] in
             gate.wait()
             run()
-            // The process is about to end. Were this the last one to know the disks, it would close them, which its filter forbids.
+            // The process is about to end. Were this the last one to know the devices, it would close their files, which its filter forbids.
             // SAFETY: only the count of references changes; it is never taken back.
             _ = unsafe Unmanaged.passRetained(self)
         }
@@ -78,7 +81,7 @@ final class BlockWorker: Sendable {
         do throws(SystemError) {
             while !isStopped.load(ordering: .relaxed) {
                 try epoll.wait(timeout: -1) { event in
-                    // Whoever stopped it wants no other disk's turn either.
+                    // Whoever stopped it wants no other device's turn either.
                     if isStopped.load(ordering: .relaxed) { return }
                     perform(work[Int(event.token)])
                 }

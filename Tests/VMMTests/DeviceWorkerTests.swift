@@ -1,6 +1,7 @@
-// The thread of the disks: what keeps it waiting holds up nobody else.
+// The threads of the disks and file systems: what keeps it waiting holds up nobody else.
 import AddressSpace
 import Glibc
+import Jail
 import LinuxSystem
 import Synchronization
 import Testing
@@ -48,10 +49,10 @@ private func waitUntil(_ condition: () -> Bool) {
     while !condition() { usleep(100) }
 }
 
-@Suite struct BlockWorkers {
+@Suite struct DeviceWorkers {
     private let host = SlowDevice.Host()
     private let driver: MockDriver
-    private let worker: BlockWorker
+    private let worker: DeviceWorker
     private let turns = Counter()
     private let ended = Counter()
 
@@ -64,7 +65,7 @@ private func waitUntil(_ condition: () -> Bool) {
     init() throws {
         driver = try MockDriver(SlowDevice(host))
         let turns = turns
-        worker = try BlockWorker([BlockWorker.Disk(transport: driver.transport) { turns.count() }], end: try EndSignal())
+        worker = try DeviceWorker([DeviceWorker.Device(transport: driver.transport) { turns.count() }], as: .block, end: try EndSignal())
         let (worker, ended) = (worker, ended)
         try driver.start()
         try Thread.start(named: "block") {

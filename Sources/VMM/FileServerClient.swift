@@ -1,0 +1,26 @@
+// The file server, as the VMM's file systems see it: a socket (docs/adr/0016).
+import FUSE
+import Glibc
+import LinuxSystem
+import VirtioDevices
+
+final class FileServerClient: NameService {
+    private let socket: PacketSocket
+
+    init(_ socket: consuming OwnedDescriptor) { self.socket = PacketSocket(owning: socket) }
+
+    func ask(_ request: [UInt8]) throws(SystemError) -> ReceivedPacket {
+        try tell(request)
+        let answer = try naming { () throws(SystemError) in try socket.receive(atMost: Request.lengthLimit) }
+        guard let answer else { throw SystemError(call: "recvmsg", subject: Self.name, errno: ECONNRESET) }
+        return answer
+    }
+
+    func tell(_ request: [UInt8]) throws(SystemError) { try naming { () throws(SystemError) in try socket.send(request) } }
+
+    private static let name = "from or to the file server"
+
+    private func naming<Result>(_ body: () throws(SystemError) -> Result) throws(SystemError) -> Result {
+        do throws(SystemError) { return try body() } catch { throw SystemError(call: error.call, subject: Self.name, errno: error.errno) }
+    }
+}

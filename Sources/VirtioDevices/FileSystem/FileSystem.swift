@@ -1,0 +1,147 @@
+// The virtio file system device: virtio 1.2 §5.11. What it carries are FUSE's requests; who knows the files' names is another process (docs/adr/0016).
+//
+//   hiprio ───┐                     ┌── names ──▶ NameService ──▶ answer, perhaps with an open file ──┐
+//             ├──▶ header ──▶ part? ┤                                                                 ├──▶ used
+//   requests ─┘                     └── bytes ──▶ the open file, straight from or to guest RAM ───────┘
+import FUSE
+public import LinuxSystem
+public import Virtio
+
+/// Who answers what is asked about names. Asked one thing at a time.
+public protocol NameService: AnyObject {
+    /// The answer to a whole request.
+    func ask(_ request: [UInt8]) throws(SystemError) -> ReceivedPacket
+    /// Passes on one that has none.
+    func tell(_ request: [UInt8]) throws(SystemError)
+}
+
+/// A file system, as its driver sees it: trees of the host.
+public final class FileSystem: VirtioDevice {
+    /// The least that a driver needs for requests of a megabyte: a descriptor for each page, and some (Linux).
+    private static let requestQueueSize: UInt16 = 512
+    private static let priorityQueueSize: UInt16 = 64
+    /// What the device does before it lets go of its registers: requests and bytes.
+    private static let turn = 64
+    static let turnBytes: UInt64 = 8 << 20
+    /// Of a tag, in bytes (§5.11.4).
+    private static let tagLimit = 36
+
+    let names: any NameService
+    var files: OpenFileTable
+    private let configuration: ConfigurationSpace
+    private var queues: [SplitQueue] = []
+    /// The name service has to be told when the driver begins anew.
+    private var isGreeted = false
+    /// Bytes moved in this turn.
+    var moved: UInt64 = 0
+    /// Since the device was made.
+    public internal(set) var metrics = FileSystemMetrics()
+
+    /// `tag`: by which the driver's system mounts it. `openFiles`: how many the driver may have.
+    public init(_ names: any NameService, tag: String, openFiles: Int) throws(VirtioDevicesError) {
+        guard (1...Self.tagLimit).contains(tag.utf8.count) else { throw .tagLength(tag) }
+        self.names = names
+        files = OpenFileTable(limit: openFiles)
+        var space = ConfigurationSpace()
+        for byte in Array(tag.utf8) + [UInt8](repeating: 0, count: Self.tagLimit - tag.utf8.count) { space.append(byte) }
+        space.append(UInt32(1))  // num_request_queues
+        configuration = space
+    }
+
+    public let traits = DeviceTraits(id: 26, features: 0, queueSizes: [FileSystem.priorityQueueSize, FileSystem.requestQueueSize])
+
+    public func readConfiguration(offset: Int, size: Int) -> UInt64 { configuration.read(offset: offset, size: size) }
+
+    /// Nothing in it is the driver's to write.
+    public func writeConfiguration(offset: Int, size: Int, value: UInt64) {}
+
+    public func activate(_ activation: Activation) { queues = activation.queues }
+
+    public func queueNotified(_ index: Int) throws(VirtioError) -> Progress {
+        guard queues.indices.contains(index) else { return .idle }
+        moved = 0
+        return try queues[index].serve(atMost: Self.turn) { (chain) throws(VirtioError) in
+            // The rest of the turn's requests have theirs.
+            guard moved < Self.turnBytes else { return .putBack }
+            return .used(try serve(chain))
+        }.orMore(moved >= Self.turnBytes)
+    }
+
+    /// Never called: the device has no poll descriptor.
+    public func hostReady() -> Progress { .idle }
+
+    public func reset() {
+        queues = []
+        files.closeAll()
+        guard isGreeted else { return }
+        isGreeted = false
+        // Whoever can't be told any more is found out when it is asked next.
+        _ = try? names.ask(RequestHeader.goodbye)
+    }
+
+    // MARK: Requests
+
+    /// Returns how many bytes of the chain were written.
+    private func serve(_ chain: borrowing DescriptorChain) throws(VirtioError) -> UInt32 {
+        metrics.requests += 1
+        var reader = chain.reader
+        let total = reader.remaining
+        var bytes = try reader.bytes(RequestHeader.length)
+        guard let header = try? RequestHeader(bytes, of: Int(total)) else { throw .malformedRequest("a request without a header of its length") }
+        let length = header.isWrite ? min(total, UInt64(RequestHeader.writeLength)) : total
+        guard length <= UInt64(Request.lengthLimit) else { return try write(Answer(to: header.unique, errno: tooLong), to: chain) }
+        bytes += try reader.bytes(Int(length) - bytes.count)
+        switch header.part {
+        case .nothing: return 0
+        case .unanswered:
+            try telling { () throws(SystemError) in try names.tell(bytes) }
+            return 0
+        case .bytes: return try move(header, bytes, reader, chain)
+        case .names:
+            if header.startsOver {
+                files.closeAll()
+                isGreeted = true
+            }
+            return try write(try ask(header, bytes).answer, to: chain)
+        case .opening(let handle): return try write(try open(header, bytes, handle), to: chain)
+        }
+    }
+
+    private func ask(_ header: RequestHeader, _ request: [UInt8]) throws(VirtioError) -> (answer: Answer, file: SharedDescriptor?) {
+        var packet: ReceivedPacket?
+        try telling { () throws(SystemError) in packet = try names.ask(request) }
+        guard let packet, let answer = Answer(to: header.unique, received: packet.bytes) else {
+            throw .host(SystemError(call: "recvmsg", errno: protocolError))
+        }
+        return (answer, packet.file)
+    }
+
+    /// The answer with the handle of the file that was opened.
+    private func open(_ header: RequestHeader, _ request: [UInt8], _ offset: Int) throws(VirtioError) -> Answer {
+        guard !files.isFull else { return Answer(to: header.unique, errno: tooManyFiles) }
+        var (answer, file) = try ask(header, request)
+        guard answer.isSuccess else { return answer }
+        if let file, answer.setHandle(files.insert(file), at: offset) { return answer }
+        // This process may not have one more. The driver doesn't learn of the node that comes with a new file, and can't forget it.
+        if answer.node != 0 { try telling { () throws(SystemError) in try names.tell(RequestHeader.forget(answer.node, lookups: 1)) } }
+        return Answer(to: header.unique, errno: tooManyFiles)
+    }
+
+    private func telling(_ body: () throws(SystemError) -> Void) throws(VirtioError) {
+        do throws(SystemError) { try body() } catch { throw .host(error) }
+    }
+
+    /// A driver that has left too little room gets nothing.
+    func write(_ answer: Answer, to chain: borrowing DescriptorChain) throws(VirtioError) -> UInt32 {
+        var writer = chain.writer
+        guard writer.remaining >= UInt64(answer.bytes.count) else {
+            guard writer.remaining >= UInt64(Answer.headerLength), answer.isSuccess else { return 0 }
+            return try write(Answer(to: answer.unique, errno: inputOutputError), to: chain)
+        }
+        return UInt32(try writer.write(bytes: answer.bytes))
+    }
+}
+
+extension Progress {
+    fileprivate func orMore(_ isMore: Bool) -> Progress { isMore ? .more : self }
+}
