@@ -5,6 +5,8 @@
 benchmarks=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 # shellcheck source=Benchmarks/fio.bash
 source "$benchmarks/fio.bash"
+# shellcheck source=Benchmarks/files.bash
+source "$benchmarks/files.bash"
 
 # prepare_stage DIRECTORY
 prepare_stage() {
@@ -25,7 +27,7 @@ prepare_stage() {
     cp /bin/busybox "$tree/bin/busybox"
     ln -s busybox "$tree/bin/sh"
 
-    cp build/bin/swiftlet build/bin/swiftlet-vmm build/bin/swiftlet-registry "$tree/bench/bin/"
+    cp build/bin/swiftlet build/bin/swiftlet-vmm build/bin/swiftlet-files build/bin/swiftlet-registry "$tree/bench/bin/"
     copy_libraries "$tree" build/bin/swiftlet-registry
     cp build/share/swiftlet/* "$tree/bench/share/swiftlet/"
     stage_unjailed "$tree/bench"
@@ -39,6 +41,7 @@ prepare_stage() {
     make_bundle "$tree/bench/root" "$tree/bench/bundle"
     make_initrd "$tree/bench/qemu.initrd"
     stage_fio "$tree"
+    stage_files "$tree"
     fill_registry "$tree/bench/registry" "$tree/bench/images"
     cp -r "$benchmarks/session" "$benchmarks/sections" "$benchmarks/enter" "$tree/bench/"
 }

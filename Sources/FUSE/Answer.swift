@@ -225,6 +225,8 @@ public struct Answer: Equatable, Sendable {
     // MARK: Fields
 
     private mutating func header(_ unique: UInt64, error: Int32) {
+        // What most answers take.
+        bytes.reserveCapacity(Self.headerLength + Self.entryLength + 16)
         append(UInt32(Self.headerLength))
         append(UInt32(bitPattern: error))
         append(unique)
@@ -252,6 +254,7 @@ public struct Listing: Equatable, Sendable {
     public init(limit: Int, hasEntries: Bool) {
         self.limit = limit
         self.hasEntries = hasEntries
+        bytes.reserveCapacity(limit)
     }
 
     /// False where it doesn't fit. `next`: where reading goes on behind it. `type`: DT_*. Without an `entry` the guest looks the name up when it needs it.
@@ -272,7 +275,8 @@ public struct Listing: Equatable, Sendable {
 
 extension [UInt8] {
     fileprivate mutating func appendLittleEndian<Value: FixedWidthInteger>(_ value: Value) {
-        for offset in 0..<Value.bitWidth / 8 { append(UInt8(truncatingIfNeeded: value >> Value(8 * offset))) }
+        // SAFETY: the bytes are copied while the value is there.
+        unsafe Swift.withUnsafeBytes(of: value.littleEndian) { unsafe append(contentsOf: $0) }
     }
 
     /// `fuse_entry_out`. Nodes are never used again, so there is one generation.

@@ -129,10 +129,9 @@ struct Reader {
     mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(RequestError) -> Value {
         let size = Value.bitWidth / 8
         guard remaining >= size else { throw .malformed }
-        var value: Value = 0
-        for offset in 0..<size { value |= Value(truncatingIfNeeded: bytes[index + offset]) << Value(8 * offset) }
-        index += size
-        return value
+        defer { index += size }
+        // SAFETY: so many bytes are there; any are an integer.
+        return Value(littleEndian: unsafe bytes.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: index, as: Value.self) })
     }
 
     mutating func skip(_ count: Int) throws(RequestError) {

@@ -89,12 +89,12 @@ extension FileServer {
                 let length = Int(integer(16, 2))
                 guard length >= 20, start + length <= count else { return }
                 let bytes = Array(buffer[start + 19..<start + length].prefix { $0 != 0 })
-                let next = integer(8, 8)
-                let isListed = try append(bytes, inode: integer(0, 8), type: UInt32(buffer[start + 18]), next: next, to: &listing) {
+                let (inode, next) = (integer(0, 8), integer(8, 8))
+                let isListed = try append(bytes, inode: inode, type: UInt32(buffer[start + 18]), next: next, to: &listing) {
                     () throws(SystemError) in
                     guard withAttributes, let name = Name(bytes) else { return nil }
                     // It may be gone by now.
-                    return try? lookUp(name, in: node)
+                    return try? lookUp(name, listedAs: inode, in: node)
                 }
                 guard isListed else { return }
                 start += length

@@ -11,6 +11,14 @@ extension FileServer {
         return try lookUp(name, in: try node(directory))
     }
 
+    /// The same for a guest, who may believe for as long that there is nothing: whoever makes a file asks for its name twice before.
+    func entry(of name: Name, in directory: UInt64) throws(SystemError) -> Entry {
+        do throws(SystemError) { return try lookUp(name, in: directory) } catch {
+            guard error.errno == ENOENT, directory != NodeTable.top else { throw error }
+            return Entry(node: 0, attributes: Attributes(), validity: validity)
+        }
+    }
+
     func lookUp(_ name: Name, in directory: Node) throws(SystemError) -> Entry {
         let file = try directory.descriptor.open(name, CLINUX_O_PATH)
         let status = try file.fileStatus()
@@ -29,11 +37,30 @@ extension FileServer {
         return try entry(Node(try root.descriptor.duplicate(), status, isReadOnly: root.isReadOnly), status, in: nil)
     }
 
+    /// What a directory lists as file `inode`: where the guest knows it already, it isn't opened for that.
+    func lookUp(_ name: Name, listedAs inode: UInt64, in directory: Node) throws(SystemError) -> Entry {
+        let key = Node.Key(device: directory.key.device, inode: inode)
+        guard nodes.contains(key) else { return try lookUp(name, in: directory) }
+        let raw = directory.descriptor.raw
+        var status = stat()
+        // SAFETY: the string outlives the call, which writes one `stat`.
+        try systemCall("fstatat") { unsafe name.withCString { unsafe fstatat(raw, $0, &status, AT_SYMLINK_NOFOLLOW) } }
+        // As long as it is held open, no other file has its number.
+        guard key == Node.Key(status), let number = nodes.remember(key) else { return try lookUp(name, in: directory) }
+        return entry(number, status, in: directory)
+    }
+
     /// `directory`: nil for a tree's root.
     private func entry(_ node: Node, _ status: stat, in directory: Node?) throws(SystemError) -> Entry {
-        let number = try nodes.remember(node)
+        entry(try nodes.remember(node), status, in: directory)
+    }
+
+    /// A tree of another device than the first one's is another file system for the guest: their files may have the same numbers. The others are not, for Linux asks for an attribute before each
+    /// write to a file below a mount point (its superblock lacks SB_NOSEC).
+    private func entry(_ number: UInt64, _ status: stat, in directory: Node?) -> Entry {
         var attributes = Attributes(status)
-        attributes.isMountPoint = hasMountPoints && node.type == S_IFDIR && node.key.device != directory?.key.device
+        let outer = directory ?? roots.first
+        attributes.isMountPoint = hasMountPoints && status.st_mode & S_IFMT == S_IFDIR && UInt64(status.st_dev) != outer?.key.device
         return Entry(node: number, attributes: attributes, validity: validity)
     }
 
@@ -96,7 +123,7 @@ extension FileServer {
     // MARK: Opening
 
     /// What a guest may ask for: how it reads and writes, and what holds for each write.
-    private static let openFlags = UInt32(O_ACCMODE | O_APPEND | O_TRUNC | O_DSYNC | O_SYNC | CLINUX_O_DIRECT)
+    private static let openFlags = UInt32(O_ACCMODE | O_APPEND | O_TRUNC | O_DSYNC | O_SYNC)
 
     /// A regular file alone: a device's driver, a pipe's other end and a socket are the guest's own.
     func open(_ node: Node, _ flags: UInt32, _ header: RequestHeader) throws(SystemError) -> Reply {
@@ -140,11 +167,10 @@ extension FileServer {
 
     /// The guest knows the file that was opened, not what its name leads to by now.
     private func opened(_ file: consuming OwnedDescriptor, _ status: stat, in directory: Node, _ header: RequestHeader) throws(SystemError) -> Reply {
-        let raw = file.raw
-        let name = descriptors + String(raw)
+        let path = path(file.raw)
         // SAFETY: the string outlives the call.
         let held = OwnedDescriptor(
-            owning: try systemCall("open") { unsafe name.withCString { unsafe clinux_open($0, CLINUX_O_PATH | O_CLOEXEC, 0) } })
+            owning: try systemCall("open") { unsafe withCString(path) { unsafe clinux_open($0, CLINUX_O_PATH | O_CLOEXEC, 0) } })
         let entry = try entry(Node(held, status, isReadOnly: directory.isReadOnly), status, in: directory)
         return Reply(Answer(to: header.unique, entry, handle: 0, flags: keepsCache), opening: file)
     }

@@ -65,7 +65,7 @@ public final class FileServer {
     let mode: CacheMode
     let limits: Limits
     /// How a file that is held open is named: below this directory of proc(5), or without any where that is the working directory.
-    let descriptors: String
+    let descriptors: [UInt8]
     /// The trees' roots, in their order.
     let roots: [Node]
     var nodes: NodeTable
@@ -92,7 +92,7 @@ public final class FileServer {
         self.roots = roots
         self.mode = mode
         self.limits = limits
-        self.descriptors = descriptors
+        self.descriptors = Array(descriptors.utf8)
         nodes = NodeTable(limit: limits.nodes)
     }
 
@@ -130,7 +130,7 @@ public final class FileServer {
             return nil
         // What is asked for is done before the next request is read.
         case .interrupt: return nil
-        case .lookUp(let name): return Reply(Answer(to: header.unique, try lookUp(name, in: header.node)))
+        case .lookUp(let name): return Reply(Answer(to: header.unique, try entry(of: name, in: header.node)))
         case .getAttributes: return try attributes(header)
         case .setAttributes(let changes):
             try change(try node(header.node), to: changes)
@@ -198,7 +198,17 @@ public final class FileServer {
     }
 
     /// The name of an open file in proc(5): the kernel goes to the file itself, whatever became of its names.
-    func path(_ node: Node) -> [UInt8] { Array((descriptors + String(node.descriptor.raw)).utf8) }
+    func path(_ node: Node) -> [UInt8] { path(node.descriptor.raw) }
+
+    func path(_ descriptor: Int32) -> [UInt8] {
+        var digits: [UInt8] = []
+        var rest = descriptor
+        repeat {
+            digits.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        return descriptors + digits.reversed()
+    }
 
     var validity: Validity { Validity(entry: mode.validity, attributes: mode.validity) }
 

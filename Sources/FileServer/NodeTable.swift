@@ -22,10 +22,14 @@ final class Node {
 
     init(_ descriptor: consuming OwnedDescriptor, _ status: stat, isReadOnly: Bool) {
         self.descriptor = descriptor
-        key = Key(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        key = Key(status)
         type = status.st_mode & S_IFMT
         self.isReadOnly = isReadOnly
     }
+}
+
+extension Node.Key {
+    init(_ status: stat) { self.init(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) }
 }
 
 struct NodeTable {
@@ -57,6 +61,15 @@ struct NodeTable {
         node.lookups = 1
         nodes[number] = node
         numbers[node.key] = number
+        return number
+    }
+
+    func contains(_ key: Node.Key) -> Bool { numbers[key] != nil }
+
+    /// The same for a file that may be known; nil where it isn't.
+    func remember(_ key: Node.Key) -> UInt64? {
+        guard let number = numbers[key], let node = nodes[number] else { return nil }
+        node.lookups += 1
         return number
     }
 

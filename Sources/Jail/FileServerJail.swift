@@ -24,6 +24,12 @@ extension Jail {
         _ sources: [TreeSource], as identity: Identity, lifeline: borrowing OwnedDescriptor
     ) throws(JailError) -> [SharedDescriptor] {
         let parent = lifeline.raw
+        // As long as they are this namespace's: afterwards they would be told from another root.
+        let paths = try step("find the host's trees (is /proc mounted?)") { () throws(SystemError) in
+            var paths: [[UInt8]] = []
+            for source in sources { paths.append(try MountTree.path(of: source.descriptor)) }
+            return paths
+        }
         if hasWalls {
             do throws(SystemError) { try leaveNamespaces(parent) } catch { throw .namespaces(error) }
         } else {
@@ -33,7 +39,7 @@ extension Jail {
             // Before anything else: nothing done here is seen outside.
             try MountTree.becomePrivate()
             var trees: [SharedDescriptor] = []
-            for source in sources { trees.append(SharedDescriptor(try MountTree.copy(of: source))) }
+            for (source, path) in zip(sources, paths) { trees.append(SharedDescriptor(try MountTree.copy(of: source, at: path))) }
             return trees
         }
         try step("enter a directory of its own descriptors (is /proc mounted whole?)") { () throws(SystemError) in

@@ -25,10 +25,9 @@ enum MountTree {
     }
 
     /// A copy of the mounts below a directory or of a file, attached to nothing: where it begins, ".." leads nowhere. Nothing in it is a program or a device of this process.
-    static func copy(of source: Jail.TreeSource) throws(SystemError) -> OwnedDescriptor {
+    static func copy(of source: Jail.TreeSource, at path: [UInt8]) throws(SystemError) -> OwnedDescriptor {
         // The descriptor belongs to the mounts of whoever opened it, which an ordinary user may not copy from here. Its name may; what it leads to is looked at afterwards.
         let wanted = try FileStatus(of: source.descriptor)
-        let path = try path(of: source.descriptor)
         let copy = OwnedDescriptor(
             owning: try systemCall("open_tree", on: String(decoding: path, as: UTF8.self)) {
                 // SAFETY: the terminated copy outlives the call.
@@ -45,7 +44,8 @@ enum MountTree {
         return copy
     }
 
-    private static func path(of descriptor: Int32) throws(SystemError) -> [UInt8] {
+    /// What an open file is called.
+    static func path(of descriptor: Int32) throws(SystemError) -> [UInt8] {
         let link = "/proc/self/fd/\(descriptor)"
         var path = [UInt8](repeating: 0, count: 4096)
         let count = try systemCall("readlink", on: link) {

@@ -24,10 +24,16 @@ public struct ReceivedPacket: Sendable {
 }
 
 /// One end of a `packetSocketPair`.
-public final class PacketSocket: Sendable {
+public final class PacketSocket {
     private let descriptor: OwnedDescriptor
+    /// What arrives, as long as it is.
+    private var buffer: [UInt8]
 
-    public init(owning descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    /// `limit`: of packets that arrive, in bytes.
+    public init(owning descriptor: consuming OwnedDescriptor, limit: Int) {
+        self.descriptor = descriptor
+        buffer = [UInt8](repeating: 0, count: limit)
+    }
 
     /// A packet of `bytes`, with a copy of `file` where there is one. Waits for room; throws EPIPE where the other end is closed.
     public func send(_ bytes: [UInt8], with file: Int32? = nil) throws(SystemError) {
@@ -38,19 +44,15 @@ public final class PacketSocket: Sendable {
         }
     }
 
-    /// Waits for a packet; nil where the other end is closed. Throws EMSGSIZE for more than `limit` bytes.
-    public func receive(atMost limit: Int) throws(SystemError) -> ReceivedPacket? {
+    /// Waits for a packet; nil where the other end is closed. Throws EMSGSIZE for one that is too long.
+    public func receive() throws(SystemError) -> ReceivedPacket? {
         let raw = descriptor.raw
         var file: Int32 = -1
-        var failure: SystemError?
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
-            do throws(SystemError) {
-                // SAFETY: the call writes at most as many bytes as the buffer has room for, and one descriptor.
-                count = try systemCall("recvmsg") { unsafe clinux_receive_packet(raw, buffer.baseAddress, limit, &file) }
-            } catch { failure = error }
+        let count = try systemCall("recvmsg") {
+            // SAFETY: the call writes at most as many bytes as the buffer has, and one descriptor.
+            unsafe buffer.withUnsafeMutableBytes { unsafe clinux_receive_packet(raw, $0.baseAddress, $0.count, &file) }
         }
-        if let failure { throw failure }
-        if bytes.isEmpty { return nil }
-        return ReceivedPacket(bytes: bytes, file: file < 0 ? nil : SharedDescriptor(OwnedDescriptor(owning: file)))
+        if count == 0 { return nil }
+        return ReceivedPacket(bytes: Array(buffer[..<count]), file: file < 0 ? nil : SharedDescriptor(OwnedDescriptor(owning: file)))
     }
 }

@@ -34,8 +34,24 @@ public struct SystemError: Error, Equatable, CustomStringConvertible {
 ///
 /// Every system call of the project that can be interrupted goes through here, and through here only.
 @discardableResult
-public func systemCall<Result: SignedInteger>(
-    _ call: @autoclosure () -> String, on subject: @autoclosure () -> String = "", _ body: () -> Result
+public func systemCall(
+    _ call: @autoclosure () -> String, on subject: @autoclosure () -> String = "", _ body: () -> Int32
+) throws(SystemError) -> Int32 {
+    try retrying(call, on: subject, body)
+}
+
+/// The same for calls that return counts.
+@discardableResult
+public func systemCall(
+    _ call: @autoclosure () -> String, on subject: @autoclosure () -> String = "", _ body: () -> Int
+) throws(SystemError) -> Int {
+    try retrying(call, on: subject, body)
+}
+
+// Not generic outside of this module, where nothing would make a version of it for the type at hand.
+@inline(__always)
+private func retrying<Result: SignedInteger>(
+    _ call: () -> String, on subject: () -> String, _ body: () -> Result
 ) throws(SystemError) -> Result {
     #if DEBUG
         if let code = HostFailure.strike() { throw SystemError(call: call(), subject: subject(), errno: code) }

@@ -7,11 +7,11 @@ import VirtioDevices
 final class FileServerClient: NameService {
     private let socket: PacketSocket
 
-    init(_ socket: consuming OwnedDescriptor) { self.socket = PacketSocket(owning: socket) }
+    init(_ socket: consuming OwnedDescriptor) { self.socket = PacketSocket(owning: socket, limit: Request.lengthLimit) }
 
     func ask(_ request: [UInt8]) throws(SystemError) -> ReceivedPacket {
         try tell(request)
-        let answer = try naming { () throws(SystemError) in try socket.receive(atMost: Request.lengthLimit) }
+        let answer = try naming { () throws(SystemError) in try socket.receive() }
         guard let answer else { throw SystemError(call: "recvmsg", subject: Self.name, errno: ECONNRESET) }
         return answer
     }

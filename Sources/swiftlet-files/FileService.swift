@@ -43,7 +43,7 @@ enum FileService {
         let server = try FileServer(
             trees, mode: mode, limits: FileServer.Limits(nodes: nodes, directories: directoryLimit), descriptors: "",
             actsForOthers: identity == .fresh)
-        let socket = PacketSocket(owning: OwnedDescriptor(owning: arguments.socket))
+        let socket = PacketSocket(owning: OwnedDescriptor(owning: arguments.socket), limit: Request.lengthLimit)
         filters.reportViolations()
         try Jail.lockFileServer(filters)
         try serve(server, socket)
@@ -52,7 +52,7 @@ enum FileService {
     /// Until the VMM has ended.
     private static func serve(_ server: FileServer, _ socket: PacketSocket) throws {
         do throws(SystemError) {
-            while let request = try socket.receive(atMost: Request.lengthLimit) {
+            while let request = try socket.receive() {
                 let reply: Reply?
                 do throws(RequestError) { reply = try server.serve(request.bytes) } catch {
                     // The VMM sends none without a header: it has been taken over.

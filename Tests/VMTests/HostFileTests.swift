@@ -85,6 +85,19 @@ extension VirtualMachines {
             expectOutput(try swiftlet.shell(["-v", "\(tree):/data"], script), "on another file system\napart\nbusy\n")
         }
 
+        /// A path means what it means to whoever names it.
+        @Test func inAnotherRootPathsAreItsOwn() throws {
+            guard Project.isRoot else { return }
+            try put("file", "found\n")
+            let root = swiftlet.directory.path + "/root"
+            try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
+            var inside = swiftlet
+            // In mounts of its own, which go with it.
+            inside.starter = ["/usr/bin/unshare", "-m", "/bin/sh", "-c", "mount --rbind / \(root) && exec chroot \(root) \"$@\"", "sh"]
+            let outcome = try inside.start(["run", "-v", "\(tree):/data", Project.busybox, "/bin/cat", "/data/file"], .noInput).finish()
+            expectOutput(outcome, "found\n")
+        }
+
         @Test(.enabled(if: Project.isRoot, "only root's files can belong to others")) func filesBelongToWhoMakesThem() throws {
             _ = unsafe chmod(tree, 0o777)
             let script = """
@@ -267,10 +280,10 @@ extension VirtualMachines {
             }
         }
 
-        @Test(arguments: [SIGKILL, SIGSEGV]) func theServerEndsWithItsMachine(signal: Int32) throws {
+        @Test func theServerEndsWithItsMachine() throws {
             try withServer { process, vmm, server in
-                kill(vmm, signal)
-                #expect(process.finish(within: 30).ending != .exited(0))
+                kill(vmm, SIGKILL)
+                #expect(process.finish(within: 30).ending == .exited(128 + SIGKILL))
                 #expect(VMMState.waitForEnd(of: server))
             }
             try withServer { process, vmm, server in

@@ -13,7 +13,7 @@ extension Measurements {
     var results: Results {
         Results(
             schema: 1, environment: facts["environment"] ?? "unknown", facts: facts, discardedRuns: discarded,
-            sections: ([starts, ratios, jailSection] + diskSections + imageSections + situations.map { phases(images[0], $0) }
+            sections: ([starts, ratios, jailSection] + diskSections + fileSections + imageSections + situations.map { phases(images[0], $0) }
                 + [phases(images[1], situations[0]), costs, sizes])
                 .filter { $0.figures.count > 0 },
             leftOut: Dictionary(leftOut, uniquingKeysWith: { first, _ in first }))

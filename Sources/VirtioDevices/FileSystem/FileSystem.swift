@@ -32,6 +32,9 @@ public final class FileSystem: VirtioDevice {
     private var queues: [SplitQueue] = []
     /// The name service has to be told when the driver begins anew.
     private var isGreeted = false
+    /// Requests without an answer that the name service hasn't been told of yet.
+    private var unsaid: [[UInt8]] = []
+    private static let unsaidLimit = 64
     /// Bytes moved in this turn.
     var moved: UInt64 = 0
     /// Since the device was made.
@@ -73,6 +76,7 @@ public final class FileSystem: VirtioDevice {
     public func reset() {
         queues = []
         files.closeAll()
+        unsaid = []
         guard isGreeted else { return }
         isGreeted = false
         // Whoever can't be told any more is found out when it is asked next.
@@ -86,15 +90,18 @@ public final class FileSystem: VirtioDevice {
         metrics.requests += 1
         var reader = chain.reader
         let total = reader.remaining
-        var bytes = try reader.bytes(RequestHeader.length)
+        // All of most requests at once; of a WRITE no more than this.
+        var bytes = try reader.bytes(RequestHeader.writeLength)
         guard let header = try? RequestHeader(bytes, of: Int(total)) else { throw .malformedRequest("a request without a header of its length") }
-        let length = header.isWrite ? min(total, UInt64(RequestHeader.writeLength)) : total
-        guard length <= UInt64(Request.lengthLimit) else { return try write(Answer(to: header.unique, errno: tooLong), to: chain) }
-        bytes += try reader.bytes(Int(length) - bytes.count)
+        if !header.isWrite, total > UInt64(bytes.count) {
+            guard total <= UInt64(Request.lengthLimit) else { return try write(Answer(to: header.unique, errno: tooLong), to: chain) }
+            bytes += try reader.bytes(Int(total) - bytes.count)
+        }
         switch header.part {
         case .nothing: return 0
         case .unanswered:
-            try telling { () throws(SystemError) in try names.tell(bytes) }
+            unsaid.append(bytes)
+            if unsaid.count >= Self.unsaidLimit { try sayAll() }
             return 0
         case .bytes: return try move(header, bytes, reader, chain)
         case .names:
@@ -108,6 +115,7 @@ public final class FileSystem: VirtioDevice {
     }
 
     private func ask(_ header: RequestHeader, _ request: [UInt8]) throws(VirtioError) -> (answer: Answer, file: SharedDescriptor?) {
+        try sayAll()
         var packet: ReceivedPacket?
         try telling { () throws(SystemError) in packet = try names.ask(request) }
         guard let packet, let answer = Answer(to: header.unique, received: packet.bytes) else {
@@ -123,8 +131,14 @@ public final class FileSystem: VirtioDevice {
         guard answer.isSuccess else { return answer }
         if let file, answer.setHandle(files.insert(file), at: offset) { return answer }
         // This process may not have one more. The driver doesn't learn of the node that comes with a new file, and can't forget it.
-        if answer.node != 0 { try telling { () throws(SystemError) in try names.tell(RequestHeader.forget(answer.node, lookups: 1)) } }
+        if answer.node != 0 { unsaid.append(RequestHeader.forget(answer.node, lookups: 1)) }
         return Answer(to: header.unique, errno: tooManyFiles)
+    }
+
+    /// What was forgotten is passed on when something is asked: the server is woken once for both.
+    private func sayAll() throws(VirtioError) {
+        for request in unsaid { try telling { () throws(SystemError) in try names.tell(request) } }
+        unsaid = []
     }
 
     private func telling(_ body: () throws(SystemError) -> Void) throws(VirtioError) {
