@@ -1,4 +1,5 @@
 // A name service without files of the host: everything is the same file in memory, and now and then something goes wrong.
+import CLinux
 import FUSE
 import Glibc
 public import LinuxSystem
@@ -17,8 +18,12 @@ public final class StandInNames: NameService, @unchecked Sendable {
     public var nonsense: [UInt8]?
 
     public init() throws {
-        let memory = try OwnedDescriptor.memory(named: "files")
+        // MFD_CLOEXEC and MFD_ALLOW_SEALING.
+        let memory = OwnedDescriptor(owning: try systemCall("memfd_create") { unsafe clinux_memfd_create("files", 3) })
         try memory.truncate(to: 1 << 20)
+        // F_ADD_SEALS, F_SEAL_GROW: whoever asks for more than there is would get all of the machine's memory.
+        let raw = memory.raw
+        try systemCall("fcntl") { clinux_fcntl(raw, 1033, 4) }
         file = SharedDescriptor(memory)
     }
 
