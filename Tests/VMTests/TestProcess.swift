@@ -35,7 +35,8 @@ struct Outcome: Sendable, CustomStringConvertible {
     var description: String { "\(ending); output \"\(text.suffix(2000))\"; error \"\(errorText.suffix(2000))\"" }
 }
 
-final class TestProcess: Sendable {
+/// Described by what is known of it so far, for the report of an expectation that failed.
+final class TestProcess: Sendable, CustomStringConvertible {
     enum Streams {
         /// Three pipes; standard input stays open until `closeInput`.
         case pipes
@@ -142,6 +143,11 @@ final class TestProcess: Sendable {
     }
 
     var outputSoFar: String { String(decoding: output.withLock { $0.bytes }, as: UTF8.self) }
+    var errorSoFar: String { String(decoding: error.withLock { $0.bytes }, as: UTF8.self) }
+
+    var description: String {
+        "process \(pid), \(reap() ? "ended" : "running"); output \"\(outputSoFar.suffix(2000))\"; error \"\(errorSoFar.suffix(2000))\""
+    }
 
     /// Waits until the output contains `text`; false if it never does.
     func sees(_ text: String, within limit: TimeInterval = timeLimit) -> Bool {
@@ -151,7 +157,7 @@ final class TestProcess: Sendable {
 
     /// The same of standard error.
     func complains(_ text: String, within limit: TimeInterval = timeLimit) -> Bool {
-        let complaint = { String(decoding: self.error.withLock { $0.bytes }, as: UTF8.self).contains(text) }
+        let complaint = { self.errorSoFar.contains(text) }
         return wait(limit) { complaint() || self.error.withLock { $0.isFinished } } && complaint()
     }
 
