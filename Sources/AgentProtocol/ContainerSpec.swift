@@ -28,14 +28,78 @@ public enum RootStorage: WireCodable, Equatable, Sendable {
     }
 }
 
-/// A mount inside the container, as in the OCI runtime specification's `mounts`; options as for mount(8).
+/// What a container's root file system is.
+public enum RootSource: WireCodable, Equatable, Sendable {
+    /// Nothing but what the container writes.
+    case empty
+    /// The ext4 file system on this block device (0 is vda), mounted read-only below what the container writes.
+    case image(disk: UInt8)
+    /// A directory of the host, by its number (`MountSource`). What the container writes goes there.
+    case tree(UInt32)
+
+    public func encode(into encoder: inout WireEncoder) {
+        switch self {
+        case .empty: encoder.integer(UInt8(0))
+        case .image(let disk):
+            encoder.integer(UInt8(1))
+            encoder.integer(disk)
+        case .tree(let number):
+            encoder.integer(UInt8(2))
+            encoder.integer(number)
+        }
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        switch try decoder.integer(UInt8.self) {
+        case 0: self = .empty
+        case 1: self = .image(disk: try decoder.integer())
+        case 2: self = .tree(try decoder.integer())
+        default: throw .unknownValue
+        }
+    }
+}
+
+/// What is mounted.
+public enum MountSource: WireCodable, Equatable, Sendable {
+    /// As for mount(2).
+    case name(Text)
+    /// A directory of the host: one of the trees of the machine's file system device, by its number.
+    case directory(UInt32)
+    /// A file of the host, in the same way.
+    case file(UInt32)
+
+    public func encode(into encoder: inout WireEncoder) {
+        switch self {
+        case .name(let name):
+            encoder.integer(UInt8(0))
+            name.encode(into: &encoder)
+        case .directory(let number):
+            encoder.integer(UInt8(1))
+            encoder.integer(number)
+        case .file(let number):
+            encoder.integer(UInt8(2))
+            encoder.integer(number)
+        }
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        switch try decoder.integer(UInt8.self) {
+        case 0: self = .name(try Text(from: &decoder))
+        case 1: self = .directory(try decoder.integer())
+        case 2: self = .file(try decoder.integer())
+        default: throw .unknownValue
+        }
+    }
+}
+
+/// A mount inside the container, as in the OCI runtime specification's `mounts`; options as for mount(8). What is missing at the destination is made.
 public struct MountSpec: WireCodable, Equatable, Sendable {
     public var destination: Text
     public var type: Text
-    public var source: Text
+    public var source: MountSource
     public var options: [Text]
 
-    public init(destination: Text, type: Text, source: Text, options: [Text]) {
+    public init(destination: Text, type: Text, source: MountSource, options: [Text]) {
         self.destination = destination
         self.type = type
         self.source = source
@@ -52,7 +116,7 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
     public init(from decoder: inout WireDecoder) throws(WireError) {
         destination = try Text(from: &decoder)
         type = try Text(from: &decoder)
-        source = try Text(from: &decoder)
+        source = try MountSource(from: &decoder)
         options = try decoder.list(atMost: 64)
     }
 }
@@ -87,78 +151,78 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     /// Chosen by the host; names the container in later messages.
     public var container: UInt32
     public var hostname: Text
-    /// The image: an ext4 file system on this block device (0 is vda), mounted read-only below what the container writes. Nil: an empty root.
-    public var image: UInt8?
+    public var root: RootSource
+    /// Where what the container writes is kept, unless its root is the host's.
     public var storage: RootStorage
     public var readOnlyRoot: Bool
-    /// In order, after the agent's own defaults (/proc, /dev, /dev/pts, /dev/shm, /dev/mqueue, /sys, /sys/fs/cgroup).
+    /// All of them, in order.
     public var mounts: [MountSpec]
+    /// Whether the machine has a file system device, with the trees that `root` and `mounts` name.
+    public var hasTrees: Bool
+    /// Whether /dev gets the runtime specification's default devices and links, where they are missing.
+    public var makesDevices: Bool
+    /// Written before anything is mounted.
     public var files: [InjectedFile]
+    /// Values for files below /proc/sys, when everything is mounted (sysctl(8)).
+    public var parameters: [InjectedFile]
     public var maskedPaths: [Text]
     public var readOnlyPaths: [Text]
     /// What the container's processes may make and open: an eBPF program of the type BPF_PROG_TYPE_CGROUP_DEVICE, at most `deviceProgramLimit` bytes; empty: anything.
     public var deviceProgram: [UInt8]
     /// All processes and threads of the container (pids.max); 0: no limit.
     public var processLimit: UInt32
-    /// All of the machine's devices, and /sys and /sys/fs/cgroup for writing.
-    public var isPrivileged: Bool
-
-    /// Where one of the mounts is taken away when all have been made, since it was only the others' source; empty: none is.
-    public var scaffold: Text
 
     /// 4096 instructions.
     public static let deviceProgramLimit = 32768
 
-    public init(
-        container: UInt32, hostname: Text, image: UInt8?, storage: RootStorage, readOnlyRoot: Bool = false
-    ) {
+    public init(container: UInt32, hostname: Text, root: RootSource, storage: RootStorage, readOnlyRoot: Bool = false) {
         self.container = container
         self.hostname = hostname
-        self.image = image
+        self.root = root
         self.storage = storage
         self.readOnlyRoot = readOnlyRoot
         mounts = []
+        hasTrees = false
+        makesDevices = true
         files = []
+        parameters = []
         maskedPaths = []
         readOnlyPaths = []
         deviceProgram = []
         processLimit = 0
-        isPrivileged = false
-        scaffold = ""
     }
 
     public func encode(into encoder: inout WireEncoder) {
         encoder.integer(container)
         hostname.encode(into: &encoder)
-        encoder.boolean(image != nil)
-        encoder.integer(image ?? 0)
+        root.encode(into: &encoder)
         storage.encode(into: &encoder)
         encoder.boolean(readOnlyRoot)
         encoder.list(mounts)
+        encoder.boolean(hasTrees)
+        encoder.boolean(makesDevices)
         encoder.list(files)
+        encoder.list(parameters)
         encoder.list(maskedPaths)
         encoder.list(readOnlyPaths)
         encoder.byteString(deviceProgram)
         encoder.integer(processLimit)
-        encoder.boolean(isPrivileged)
-        scaffold.encode(into: &encoder)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
         container = try decoder.integer()
         hostname = try Text(from: &decoder)
-        let hasImage = try decoder.boolean()
-        let device = try decoder.integer(UInt8.self)
-        image = hasImage ? device : nil
+        root = try RootSource(from: &decoder)
         storage = try RootStorage(from: &decoder)
         readOnlyRoot = try decoder.boolean()
         mounts = try decoder.list(atMost: 1024)
+        hasTrees = try decoder.boolean()
+        makesDevices = try decoder.boolean()
         files = try decoder.list(atMost: 1024)
+        parameters = try decoder.list(atMost: 1024)
         maskedPaths = try decoder.list(atMost: 256)
         readOnlyPaths = try decoder.list(atMost: 256)
         deviceProgram = try decoder.byteString(atMost: ContainerSpec.deviceProgramLimit)
         processLimit = try decoder.integer()
-        isPrivileged = try decoder.boolean()
-        scaffold = try Text(from: &decoder)
     }
 }

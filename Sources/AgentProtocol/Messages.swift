@@ -7,8 +7,10 @@ public enum HostMessage: Equatable, Sendable {
     case unpackLayer(LayerSpec)
     /// Mount the container's root file system. Answered by `containerReady` or `failed`.
     case createContainer(ContainerSpec)
-    /// Execute a process. Answered by `processStarted` or `failed`, and in the end by `processExited`.
+    /// Execute a process. Answered by `processStarted` or `failed`, and in the end by `processExited`; before, by `processReady`, where the process waits.
     case startProcess(ProcessSpec)
+    /// Let a process go that waits.
+    case execute(process: UInt32)
     /// kill(2) to a process, by its host-chosen number.
     case signal(process: UInt32, number: UInt8)
     case resize(process: UInt32, size: WindowSize)
@@ -22,6 +24,7 @@ public enum HostMessage: Equatable, Sendable {
         case resize = 4
         case shutDown = 5
         case unpackLayer = 6
+        case execute = 7
     }
 
     public var frame: Frame {
@@ -37,6 +40,9 @@ public enum HostMessage: Equatable, Sendable {
         case .startProcess(let spec):
             kind = .startProcess
             spec.encode(into: &encoder)
+        case .execute(let process):
+            kind = .execute
+            encoder.integer(process)
         case .signal(let process, let number):
             kind = .signal
             encoder.integer(process)
@@ -58,6 +64,7 @@ public enum HostMessage: Equatable, Sendable {
         case .unpackLayer: self = .unpackLayer(try LayerSpec(from: &decoder))
         case .createContainer: self = .createContainer(try ContainerSpec(from: &decoder))
         case .startProcess: self = .startProcess(try ProcessSpec(from: &decoder))
+        case .execute: self = .execute(process: try decoder.integer())
         case .signal: self = .signal(process: try decoder.integer(), number: try decoder.integer())
         case .resize: self = .resize(process: try decoder.integer(), size: try WindowSize(from: &decoder))
         case .shutDown: self = .shutDown
@@ -131,6 +138,8 @@ public enum AgentMessage: Equatable, Sendable {
     /// Everything of the layer is on the disk, which isn't mounted any longer.
     case layerUnpacked
     case containerReady(container: UInt32)
+    /// Nothing is missing but `HostMessage.execute`.
+    case processReady(process: UInt32)
     /// `pid` is the process's id in the guest's initial namespace.
     case processStarted(process: UInt32, pid: UInt32)
     /// Sent after the process's last output byte has been handed to its streams.
@@ -145,6 +154,7 @@ public enum AgentMessage: Equatable, Sendable {
         case processExited = 4
         case failed = 5
         case layerUnpacked = 6
+        case processReady = 7
     }
 
     public var frame: Frame {
@@ -158,6 +168,9 @@ public enum AgentMessage: Equatable, Sendable {
         case .containerReady(let container):
             kind = .containerReady
             encoder.integer(container)
+        case .processReady(let process):
+            kind = .processReady
+            encoder.integer(process)
         case .processStarted(let process, let pid):
             kind = .processStarted
             encoder.integer(process)
@@ -181,6 +194,7 @@ public enum AgentMessage: Equatable, Sendable {
         case .hello: self = .hello(version: try decoder.integer())
         case .layerUnpacked: self = .layerUnpacked
         case .containerReady: self = .containerReady(container: try decoder.integer())
+        case .processReady: self = .processReady(process: try decoder.integer())
         case .processStarted: self = .processStarted(process: try decoder.integer(), pid: try decoder.integer())
         case .processExited: self = .processExited(process: try decoder.integer(), status: try ExitStatus(from: &decoder))
         case .failed:

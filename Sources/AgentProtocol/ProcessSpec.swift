@@ -89,14 +89,21 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
     public var workingDirectory: Text
     /// `USER[:GROUP]`, names or numbers, resolved in the container's /etc/passwd and /etc/group; empty means root.
     public var user: Text
+    /// Besides those that the user has.
+    public var additionalGroups: [UInt32]
+    /// Of the file mode creation mask (umask(2)).
+    public var umask: UInt32
     public var limits: [ResourceLimit]
-    /// Bit n set: capability n is kept. In the bounding set for everyone, in the effective and permitted ones for root alone; nothing is inheritable or ambient
-    /// (capabilities(7)).
+    /// Bit n set: capability n is kept (capabilities(7)). In the bounding set for everyone, in the effective and permitted ones for root alone.
     public var capabilities: UInt64
+    /// Those of them that others than root have, too: inheritable and ambient.
+    public var ambientCapabilities: UInt64
     public var noNewPrivileges: Bool
     /// The seccomp filter: instructions of classic BPF (struct sock_filter), at most `filterLimit` bytes; empty: none. Installed last, right before execve(2).
     public var filter: [UInt8]
     public var streams: ProcessStreams
+    /// Prepared in every respect, and found to be executable, the process waits for `HostMessage.execute`.
+    public var waits: Bool
 
     public init(
         container: UInt32, process: UInt32, arguments: [Text], environment: [Text], workingDirectory: Text, streams: ProcessStreams
@@ -108,10 +115,14 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         self.workingDirectory = workingDirectory
         self.streams = streams
         user = ""
+        additionalGroups = []
+        umask = 0o022
         limits = []
         capabilities = ProcessSpec.defaultCapabilities
+        ambientCapabilities = 0
         noNewPrivileges = false
         filter = []
+        waits = false
     }
 
     /// BPF_MAXINSNS instructions.
@@ -128,11 +139,15 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         encoder.list(environment)
         workingDirectory.encode(into: &encoder)
         user.encode(into: &encoder)
+        encoder.integers(additionalGroups)
+        encoder.integer(umask)
         encoder.list(limits)
         encoder.integer(capabilities)
+        encoder.integer(ambientCapabilities)
         encoder.boolean(noNewPrivileges)
         encoder.byteString(filter)
         streams.encode(into: &encoder)
+        encoder.boolean(waits)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -142,10 +157,14 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         environment = try decoder.list(atMost: 65536)
         workingDirectory = try Text(from: &decoder)
         user = try Text(from: &decoder)
+        additionalGroups = try decoder.integers(atMost: 65536)
+        umask = try decoder.integer()
         limits = try decoder.list(atMost: 16)
         capabilities = try decoder.integer()
+        ambientCapabilities = try decoder.integer()
         noNewPrivileges = try decoder.boolean()
         filter = try decoder.byteString(atMost: ProcessSpec.filterLimit)
         streams = try ProcessStreams(from: &decoder)
+        waits = try decoder.boolean()
     }
 }

@@ -1,5 +1,5 @@
 // Profiles as JSON: the OCI runtime specification's `linux.seccomp` (config-linux.md), and Docker's form of it with conditions.
-import OCI
+public import OCI
 
 extension SeccompProfile {
     /// No profile needs more; the file's size is bounded by JSONDocument.sizeLimit besides.
@@ -13,6 +13,13 @@ extension SeccompProfile {
         do throws(OCIError) {
             self = try JSONDocument.decode(json, name: name) { value throws(FieldError) in try SeccompProfile(JSONObject(value)) }
         } catch { throw .profile(error) }
+    }
+
+    /// `linux.seccomp` of a config.json.
+    public init(configuration value: JSONValue) throws(ConfinementError) {
+        do throws(FieldError) { self = try SeccompProfile(JSONObject(value)) } catch {
+            throw .profile(.invalid(document: "config.json", detail: error.within("linux.seccomp").path + error.problem))
+        }
     }
 
     private init(_ object: JSONObject) throws(FieldError) {

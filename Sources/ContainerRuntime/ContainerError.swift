@@ -26,8 +26,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     /// A file that the user named or that belongs to the installation can't be opened.
     case file(what: String, SystemError, remedy: String)
     case system(what: String, SystemError)
-    /// What -v or --mount names.
-    case hostTree(path: String, SystemError)
+    /// What -v, --mount or config.json names.
+    case hostTree(path: String, SystemError, origin: String)
     case environmentFile(path: String, line: Int, problem: String)
     case environmentFileTooLarge(path: String)
     case imageConfiguration(field: String, value: String, remedy: String)
@@ -46,6 +46,10 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
     case corruptedLayer(name: String, found: Digest, expected: Digest)
     case damagedDiskMap
     case diskVanished
+    /// What config.json asks for can't be done; the problem continues the field's name.
+    case bundle(field: String, problem: String)
+    /// runc's sentence about a container, which engines read.
+    case container(String)
     case confinement(ConfinementError)
     case kvm(KVMDeviceError)
     case jail(JailError)
@@ -66,9 +70,9 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
         case .emptyInput: "requested load from stdin, but stdin is empty: give -i FILE, or < FILE"
         case .output(let path, let error): "\(path) cannot be written: \(error.reason): check -o"
         case .file(let what, let error, let remedy): "\(what) \(error.subject) cannot be opened: \(error.reason): \(remedy)"
-        case .hostTree(let path, let error) where error.errno == ENOTSUP:
-            "the host's \(path) is neither a directory nor a regular file, which is all that a virtual machine can see of a host: check -v or --mount"
-        case .hostTree(let path, let error): "the host's \(path) cannot be opened: \(error.reason): check -v or --mount"
+        case .hostTree(let path, let error, let origin) where error.errno == ENOTSUP:
+            "the host's \(path) is neither a directory nor a regular file, which is all that a virtual machine can see of a host: check \(origin)"
+        case .hostTree(let path, let error, let origin): "the host's \(path) cannot be opened: \(error.reason): check \(origin)"
         case .system(let what, let error): "\(what): \(error.call) failed: \(error.reason)"
         case .environmentFile(let path, let line, let problem): "the environment file \(path), line \(line): \(problem)"
         case .environmentFileTooLarge(let path): "the environment file \(path) exceeds 4 MiB: check --env-file"
@@ -92,6 +96,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
             "\(name) is corrupted: the digest of its blob is \(found), not \(expected): fetch or build the image again"
         case .damagedDiskMap: "the image can't be unpacked: the map of its disk makes no sense: this is a bug in swiftlet, or a malicious image"
         case .diskVanished: "the unpacked image was removed before it could be used: try again"
+        case .bundle(let field, let problem): "config.json: \(field)\(problem)"
+        case .container(let sentence): sentence
         case .confinement(let error): error.description
         case .kvm(let error): "\(error)"
         case .jail(let error): "\(error)"
@@ -102,6 +108,9 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
 
     /// What a shell sees: the same for every failure of ours, as with `docker run`.
     public static let exitCode: Int32 = 125
+
+    /// The same of the commands of an OCI runtime, as with runc.
+    public static let runtimeExitCode: Int32 = 1
 
     /// What a shell sees when a command for images fails: as with Docker's, 125 only where its options are wrong.
     public var imageCommandExitCode: Int32 {

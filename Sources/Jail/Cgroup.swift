@@ -98,6 +98,17 @@ public final class Cgroup: Sendable {
         }
     }
 
+    /// The same for one whose value is gone with the process that made it; `path`: below the root of the hierarchies. What isn't there any more is as good as removed.
+    public static func remove(at path: String) {
+        guard let isUnified = try? isUnified() else { return }
+        var components = path.split(separator: "/").map(String.init)
+        guard let name = components.popLast() else { return }
+        for hierarchy in isUnified ? [root] : firstControllers.map({ "\(root)/\($0)" }) {
+            guard let parent = try? OwnedDescriptor.open(([hierarchy] + components).joined(separator: "/"), O_RDONLY | O_DIRECTORY) else { continue }
+            remove(name, from: parent)
+        }
+    }
+
     // MARK: Files
 
     private static func isUnified() throws(JailError) -> Bool {

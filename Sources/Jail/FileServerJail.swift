@@ -18,7 +18,7 @@ extension Jail {
         }
     }
 
-    /// As `enter`. Returns what is left of the host: the trees, in their order, each a mount of its own out of which no name leads. The working directory is where the
+    /// As `enter`, but for the parent's death: the process ends with the VMM that it serves. Returns what is left of the host: the trees, in their order, each a mount of its own out of which no name leads. The working directory is where the
     /// process's own descriptors have names.
     public static func enterAsFileServer(
         _ sources: [TreeSource], as identity: Identity, lifeline: borrowing OwnedDescriptor
@@ -62,7 +62,6 @@ extension Jail {
                 ignoreSignal(SIGXFSZ)
             }
         }
-        try step("tie its life to its parent's") { () throws(SystemError) in try bind(to: parent) }
         return trees
     }
 

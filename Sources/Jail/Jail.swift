@@ -104,6 +104,11 @@ public enum Jail {
         if entry.revents & Int16(POLLHUP) != 0 { orphaned() }
     }
 
+    /// Takes back what `bind` has done: from now on the parent's end changes nothing.
+    public static func outliveParent() throws(JailError) {
+        try step("live without its parent") { () throws(SystemError) in _ = try systemCall("prctl PR_SET_PDEATHSIG") { cjail_outlive_parent() } }
+    }
+
     /// As if the parent's end had killed this process, which it is about to do.
     public static func orphaned() -> Never { _exit(128 + SIGKILL) }
 

@@ -15,6 +15,12 @@ extension LaunchConfiguration {
             try renumber(&socket)
             machine.files = socket
         }
+        if case .container(var container) = task, var lifecycle = container.lifecycle {
+            try renumber(&lifecycle.control)
+            try renumber(&lifecycle.status)
+            container.lifecycle = lifecycle
+            task = .container(container)
+        }
         if case .unpacking(var unpacking) = task {
             for index in unpacking.steps.indices {
                 guard var map = unpacking.steps[index].map else { continue }

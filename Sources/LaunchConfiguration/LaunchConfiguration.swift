@@ -100,7 +100,7 @@ public enum LogLevel: UInt8, Sendable, CaseIterable {
 /// Everything that one `swiftlet-vmm` needs to know.
 public struct LaunchConfiguration: WireCodable, Equatable, Sendable {
     /// Of this layout; another one is refused.
-    public static let version: UInt32 = 6
+    public static let version: UInt32 = 7
     /// The largest encoded configuration.
     public static let sizeLimit = 32 << 20
     /// The most descriptors that are sent along, its own included: each layer is one, and may end with a disk of two files.

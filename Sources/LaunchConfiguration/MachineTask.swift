@@ -39,6 +39,8 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
     public var terminal: Bool
     /// The signal that the process gets when the VMM gets SIGTERM, the request to stop (the image's StopSignal).
     public var stopSignal: UInt8 = 15
+    /// Where other commands than the one that made the container decide about it; nil: its life is that command's.
+    public var lifecycle: LifecycleDescriptors?
 
     public init(frames: [UInt8], process: UInt32, inputPort: UInt32, outputPort: UInt32, errorPort: UInt32, terminal: Bool) {
         self.frames = frames
@@ -57,6 +59,7 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
         encoder.integer(errorPort)
         encoder.boolean(terminal)
         encoder.integer(stopSignal)
+        encoder.optional(lifecycle)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -68,6 +71,35 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
         terminal = try decoder.boolean()
         stopSignal = try decoder.integer()
         guard (1...64).contains(stopSignal) else { throw .unknownValue }
+        lifecycle = try decoder.optional()
+    }
+}
+
+/// How the OCI commands reach a container that runs without them (docs/adr/0017).
+public struct LifecycleDescriptors: WireCodable, Equatable, Sendable {
+    /// A listening socket (SOCK_SEQPACKET) for `ControlRequest`s.
+    public var control: Int32
+    /// A file whose first byte is a `LifecycleStatus`.
+    public var status: Int32
+    /// The user whose requests are obeyed, as this process's user namespace has it.
+    public var owner: UInt32
+
+    public init(control: Int32, status: Int32, owner: UInt32) {
+        self.control = control
+        self.status = status
+        self.owner = owner
+    }
+
+    public func encode(into encoder: inout WireEncoder) {
+        encoder.signed(control)
+        encoder.signed(status)
+        encoder.integer(owner)
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        control = try decoder.signed()
+        status = try decoder.signed()
+        owner = try decoder.integer()
     }
 }
 

@@ -45,6 +45,15 @@ extension OwnedDescriptor {
         }
     }
 
+    /// unlinkat(2) of an empty directory; one that isn't there is no error.
+    public borrowing func removeDirectory(child name: String) throws(SystemError) {
+        let directory = raw
+        do throws(SystemError) {
+            // SAFETY: the string's buffer outlives the call.
+            try systemCall("unlinkat", on: name) { unsafe name.withCString { unsafe unlinkat(directory, $0, AT_REMOVEDIR) } }
+        } catch { if error.errno != ENOENT { throw error } }
+    }
+
     /// fstatat(2) with AT_SYMLINK_NOFOLLOW; nil where there is no such file.
     public borrowing func status(ofChild name: String) throws(SystemError) -> FileStatus? {
         let directory = raw

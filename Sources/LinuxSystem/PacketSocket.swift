@@ -29,6 +29,9 @@ public final class PacketSocket {
     /// What arrives, as long as it is.
     private var buffer: [UInt8]
 
+    /// For an epoll.
+    public var raw: Int32 { descriptor.raw }
+
     /// `limit`: of packets that arrive, in bytes.
     public init(owning descriptor: consuming OwnedDescriptor, limit: Int) {
         self.descriptor = descriptor

@@ -17,6 +17,11 @@ extension JSONValue {
     }
 }
 
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral {
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(booleanLiteral value: Bool) { self = .boolean(value) }
+}
+
 private struct JSONWriter {
     /// A document that our parser read may stand a few levels deep in another one.
     private static let depthLimit = JSONValue.depthLimit + 8

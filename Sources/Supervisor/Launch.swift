@@ -34,6 +34,21 @@ public enum Launch {
         filters.reportViolations()
         close(arguments.filters)
         let configuration = try receive(over: lifeline)
+        guard configuration.outlivesParent else { return try run(configuration, in: opening, filters, started, creator: nil, prepared) }
+        // From now on the kernel doesn't see to it any more that the process ends with its parent.
+        try Jail.outliveParent()
+        do {
+            return try run(configuration, in: opening, filters, started, creator: lifeline.raw, prepared)
+        } catch {
+            tell(lifeline.raw, ControlReply(failure: "\(error)"))
+            return Jail.failure
+        }
+    }
+
+    private static func run(
+        _ configuration: LaunchConfiguration, in opening: consuming MachineOpening, _ filters: FilterSet, _ started: UInt64, creator: Int32?,
+        _ prepared: (FilterSet) throws -> Void
+    ) throws -> Int32 {
         let timeline = Timeline(launched: configuration.launched)
         timeline.mark(.vmmStarted, at: started)
         timeline.mark(.configured)
@@ -43,7 +58,8 @@ public enum Launch {
         let status =
             switch configuration.task {
             case .container(let container):
-                try Supervisor(container, machine: machine, filters: filters, timeline: timeline).run(outputs: outputs)
+                try Supervisor(container, machine: machine, filters: filters, timeline: timeline, creator: creator).run(
+                    outputs: outputs + (container.lifecycle.map { [$0.status] } ?? []))
             case .unpacking(let layers): UnpackingSupervisor(layers, machine: machine).run()
             }
         timeline.mark(.exit)
@@ -53,9 +69,14 @@ public enum Launch {
         return status
     }
 
-    /// Waits until `swiftlet` knows what is to run: it may have an image to pull and to unpack. Afterwards the lifeline is closed; from then on the kernel sees to it that
-    /// the process doesn't survive its parent.
-    private static func receive(over lifeline: consuming OwnedDescriptor) throws -> LaunchConfiguration {
+    /// The command that creates a container hears nothing more. It may have gone.
+    static func tell(_ creator: Int32, _ reply: ControlReply) {
+        try? writeAll(creator, reply.wireBytes)
+        shutdown(creator, Int32(SHUT_WR))
+    }
+
+    /// Waits until `swiftlet` knows what is to run: it may have an image to pull and to unpack.
+    private static func receive(over lifeline: borrowing OwnedDescriptor) throws -> LaunchConfiguration {
         let descriptors: [Int32]
         do throws(SystemError) {
             descriptors = try DescriptorTransfer.receive(over: lifeline.raw, atMost: LaunchConfiguration.descriptorLimit)
@@ -68,5 +89,11 @@ public enum Launch {
         var configuration = try LaunchConfiguration(wireBytes: try readAll(file.raw, limit: LaunchConfiguration.sizeLimit))
         try configuration.resolveDescriptors(Array(descriptors.dropFirst()))
         return configuration
+    }
+}
+
+extension LaunchConfiguration {
+    fileprivate var outlivesParent: Bool {
+        if case .container(let container) = task { container.lifecycle != nil } else { false }
     }
 }

@@ -1,8 +1,13 @@
 // The container's supervisor inside the VMM's process: its streams, its signals, its exit status.
 //
 //   waiting ──hello──▶ starting ──processStarted──▶ running ──processExited──▶ draining ──outputs ended──▶ ended(status)
-//      │                  │                             │
+//      │                  │ ▲                           │
+//      │       processReady │ start                     │
+//      │                  ▼ │                           │
+//      │                created                         │
 //      └──────────────────┴──── failed, machine ended, agent gone ────────────────────────────────────────▶ ended(125…127)
+//
+// Where a container's life is not that of the command that made it (docs/adr/0017), it waits for `swiftlet start` when it has been created.
 import AgentProtocol
 import Glibc
 public import Jail
@@ -18,6 +23,7 @@ public final class Supervisor {
     private enum State {
         case waiting
         case starting
+        case created
         case running
         case draining(status: Int32)
         case ended(status: Int32)
@@ -36,10 +42,19 @@ public final class Supervisor {
     private var resizeIsPending = false
     private var terminal: Terminal?
     private var state = State.waiting
+    private var commands: ControlSocket?
+    /// A socket to the command that creates the container, until it has been told how that went.
+    private var creator: Int32?
+    /// `swiftlet start`, until it has been told how that went.
+    private var starter: ControlSocket.Connection?
 
-    /// Blocks the forwarded signals; call before any thread starts.
-    public init(_ configuration: SupervisorConfiguration, machine: MicroVM, filters: FilterSet, timeline: Timeline) throws {
+    /// Blocks the forwarded signals; call before any thread starts. `creator`: a stream socket to the command that makes a container which is to live without it; told the outcome
+    /// (`ControlReply`) when it is known.
+    public init(
+        _ configuration: SupervisorConfiguration, machine: MicroVM, filters: FilterSet, timeline: Timeline, creator: Int32? = nil
+    ) throws {
         self.configuration = configuration
+        self.creator = creator
         self.filters = filters
         outputGate = try Gate()
         self.machine = machine
@@ -52,6 +67,7 @@ public final class Supervisor {
     public func run(outputs: [Int32]) -> Int32 {
         do {
             try connectControl()
+            try connectCommands()
             try connectStreams()
             try machine.eventLoop.add(signals.descriptor.raw, .readable) { [unowned self] _ in
                 while let signal = signals.next() { forward(signal) }
@@ -67,12 +83,24 @@ public final class Supervisor {
             terminal?.restore()
             // Before the agent's first word there is nothing that the container could have written.
             if case .waiting = state {} else { drainAfterMachineEnd() }
-            printError("swiftlet: " + machine.explain(end))
+            complain(machine.explain(end))
             return Supervisor.ownFailure
         } catch {
-            printError("swiftlet: \(error)")
+            complain("\(error)")
             return Supervisor.ownFailure
         }
+    }
+
+    /// To whoever is waiting for the outcome, or else where the container's own errors go.
+    private func complain(_ sentence: String) {
+        let reply = ControlReply(failure: sentence)
+        if creator != nil { return tellCreator(reply) }
+        if let starter {
+            starter.answer(reply)
+            self.starter = nil
+            return
+        }
+        printError("swiftlet: " + sentence)
     }
 
     // MARK: Connections
@@ -81,6 +109,15 @@ public final class Supervisor {
         control = try ControlChannel.exposed(
             by: machine, received: { [unowned self] in receive($0) },
             failed: { [unowned self] error in if !isOver { fail(kind: .agent, text: "\(error)") } })
+    }
+
+    private func connectCommands() throws {
+        guard let lifecycle = configuration.lifecycle, let creator else { return }
+        // A creator that is gone before it was told had no time to say that there is such a container: nobody would ever start it.
+        try machine.eventLoop.add(creator, .readable) { _ in Jail.orphaned() }
+        commands = try ControlSocket(OwnedDescriptor(owning: lifecycle.control), of: lifecycle.owner, on: machine.eventLoop) {
+            [unowned self] request, connection in obey(request, connection)
+        }
     }
 
     private func connectStreams() throws {
@@ -126,13 +163,18 @@ public final class Supervisor {
         case (.hello(let version), .waiting):
             fail(kind: .agent, text: "the initrd's agent speaks protocol \(version), not \(AgentProtocol.version): rebuild the initrd")
         case (.containerReady, .starting): break
+        case (.processReady(configuration.process), .starting) where configuration.lifecycle != nil:
+            state = .created
+            note(.created)
+            tellCreator(.done)
         case (.processStarted(configuration.process, _), .starting): processRuns()
         case (.processExited(configuration.process, let status), .starting), (.processExited(configuration.process, let status), .running):
             processRuns()
             if isOver { return }
             state = .draining(status: status.code)
             endIfDrained()
-        case (.failed(let kind, let text), .waiting), (.failed(let kind, let text), .starting): fail(kind: kind, text: text.string)
+        case (.failed(let kind, let text), .waiting), (.failed(let kind, let text), .starting), (.failed(let kind, let text), .created):
+            fail(kind: kind, text: text.string)
         case (.failed(_, let text), _): printError("swiftlet: \(text.string)")
         default: fail(kind: .agent, text: "the guest's agent sent a message out of turn")
         }
@@ -140,6 +182,9 @@ public final class Supervisor {
 
     private func processRuns() {
         state = .running
+        note(.running)
+        starter?.answer(.done)
+        starter = nil
         outputGate.open()
         if resizeIsPending { forward(SIGWINCH) }
         resizeIsPending = false
@@ -147,7 +192,7 @@ public final class Supervisor {
 
     private func forward(_ signal: Int32) {
         switch state {
-        case .waiting, .starting:
+        case .waiting, .starting, .created:
             // Nobody in the guest can take it yet; a request to end is obeyed here.
             if [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(signal) { end(status: 128 + signal) }
             if signal == SIGWINCH { resizeIsPending = true }
@@ -163,18 +208,50 @@ public final class Supervisor {
         }
     }
 
+    // MARK: Commands
+
+    private func obey(_ request: ControlRequest, _ command: ControlSocket.Connection) {
+        switch (request, state) {
+        case (.start, .created):
+            starter = command
+            state = .starting
+            control?.send(HostMessage.execute(process: configuration.process).frame.bytes)
+        case (.start, _): command.answer(.failed("cannot start an already running container"))
+        case (.signal(let number), .running):
+            control?.send(HostMessage.signal(process: configuration.process, number: number).frame.bytes)
+            command.answer(.done)
+        case (.signal(let number), .created), (.signal(let number), .starting), (.signal(let number), .waiting):
+            command.answer(.done)
+            forward(Int32(number))
+        case (.signal, .draining), (.signal, .ended): command.answer(.failed("container not running"))
+        }
+    }
+
+    /// For those who ask for the container's state.
+    private func note(_ status: LifecycleStatus) {
+        guard let lifecycle = configuration.lifecycle else { return }
+        try? writeAt(lifecycle.status, offset: 0, [status.rawValue])
+    }
+
+    private func tellCreator(_ reply: ControlReply) {
+        guard let creator else { return }
+        self.creator = nil
+        machine.eventLoop.remove(creator)
+        Launch.tell(creator, reply)
+    }
+
     // MARK: Ends
 
     private var isOver: Bool {
         switch state {
         case .draining, .ended: true
-        case .waiting, .starting, .running: false
+        case .waiting, .starting, .created, .running: false
         }
     }
 
     private func fail(kind: FailureKind, text: String) {
         terminal?.restore()
-        printError("swiftlet: \(text)" + machine.hostFailure)
+        complain(text + machine.hostFailure)
         end(status: kind.exitCode)
     }
 

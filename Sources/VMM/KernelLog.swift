@@ -44,7 +44,8 @@ public final class KernelLog: Sendable {
         let lines = lastLines
         guard let panic = lines.last(with: "Kernel panic") else { return nil }
         guard panic.hasSuffix("Fatal exception"), let oops = lines.last(with: "Oops: ") else { return panic }
-        return "\(panic) (\(oops)\(lines.last(with: "RIP: ").map { ", " + $0 } ?? ""))"
+        let details = [oops, lines.last(with: "RIP: "), lines.last(with: "EFLAGS: ")].compactMap { $0 }
+        return "\(panic) (\(details.joined(separator: ", ")))"
     }
 
     /// Control characters don't reach the user's terminal.

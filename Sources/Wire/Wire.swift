@@ -70,6 +70,12 @@ public struct WireEncoder {
         for value in values { value.encode(into: &self) }
     }
 
+    /// A count and the numbers.
+    public mutating func integers(_ values: [UInt32]) {
+        integer(UInt32(values.count))
+        for value in values { integer(value) }
+    }
+
     public mutating func optional<Element: WireCodable>(_ value: Element?) {
         boolean(value != nil)
         value?.encode(into: &self)
@@ -127,6 +133,15 @@ public struct WireDecoder {
         guard count <= remaining else { throw .truncated }
         var values: [Element] = []
         for _ in 0..<count { values.append(try Element(from: &self)) }
+        return values
+    }
+
+    public mutating func integers(atMost limit: Int) throws(WireError) -> [UInt32] {
+        let count = Int(try integer(UInt32.self))
+        guard count <= limit else { throw .tooLong }
+        guard count <= remaining / 4 else { throw .truncated }
+        var values: [UInt32] = []
+        for _ in 0..<count { values.append(try integer()) }
         return values
     }
 

@@ -9,7 +9,7 @@ import Jail
 extension ThreadKind {
     var rules: [Rule] {
         switch self {
-        case .main: Self.events + Self.sockets + Self.terminal + Self.maps + Self.memory + Self.everybody
+        case .main: Self.events + Self.commands + Self.sockets + Self.terminal + Self.maps + Self.memory + Self.everybody
         case .vcpu: Self.processor + Self.sockets + Self.memory + Self.everybody
         case .stream: Self.relay + Self.memory + Self.everybody
         case .block: Self.worker + Self.disks + Self.memory + Self.everybody
@@ -65,6 +65,11 @@ extension ThreadKind {
         .allow("epoll_ctl", for: "connections that come and go"),
         .allow("epoll_wait", for: "the socket device's own set"),
         .allow("getrandom", for: "the entropy device, and the seeds of Swift's hash tables"),
+    ]
+
+    private static let commands: [Rule] = [
+        .allow("accept4", for: "the OCI commands, which connect to a socket that is there from the start"),
+        .allow("getsockopt", .argument(1, is: UInt64(SOL_SOCKET)), .argument(2, is: UInt64(SO_PEERCRED)), for: "whose commands they are"),
     ]
 
     private static let terminal: [Rule] = [

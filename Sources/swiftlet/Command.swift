@@ -10,6 +10,7 @@ enum Command {
             throw .usage("no command: use 'swiftlet run IMAGE' to run a container", command: "swiftlet")
         }
         let rest = Array(arguments.dropFirst())
+        if word.hasPrefix("--"), word != "--help", word != "--version" { return runRuntime(arguments, launched: launched) }
         switch word {
         case "run": try runContainer(rest, launched: launched)
         case "pull": pull(rest)
@@ -24,8 +25,26 @@ enum Command {
             guard let command = ImageCommand(subcommand: subcommand) else { throw unknown(subcommand) }
             runImageCommand(command, Array(rest.dropFirst()))
         default:
+            if RuntimeCommand(rawValue: word) != nil { return runRuntime(arguments, launched: launched) }
             guard let command = ImageCommand(word) else { throw unknown(word) }
             runImageCommand(command, rest)
+        }
+    }
+
+    /// As engines call a runtime: options may come first, the status is runc's, and the reason goes to the log that they read.
+    private static func runRuntime(_ arguments: [Text], launched: UInt64) {
+        var global = GlobalOptions()
+        do throws(ContainerError) {
+            let rest: [Text]
+            (global, rest) = try GlobalOptions.parse(arguments)
+            guard let word = rest.first?.string else { throw .usage("no command after the options", command: "swiftlet") }
+            guard let command = RuntimeCommand(rawValue: word) else { throw unknown(word) }
+            let surroundings = Surroundings(installation: try Installation.current(), environment: Process.environment, launched: launched)
+            try command.run(Array(rest.dropFirst()), global, in: surroundings) { Process.print($0) }
+        } catch {
+            global.note(error)
+            Process.report(error)
+            exit(ContainerError.runtimeExitCode)
         }
     }
 
@@ -78,6 +97,15 @@ enum Command {
           rmi       Remove images
           save      Write images to an archive
           tag       Give an image another name
+
+          create    Make a container of an OCI bundle
+          start     Run the process of a container that was created
+          state     Show a container's state
+          list      List containers that were created
+          kill      Send a signal to a container's process
+          delete    Remove a container
+          features  Show what engines may ask of this runtime
+
           doctor    Say whether this machine can run containers, and what is missing
           version   Show the version
 
@@ -99,7 +127,7 @@ enum Command {
                     + "or 'docker buildx build -o type=oci,dest=FILE .', then 'swiftlet load -i FILE'", command: "swiftlet")
         case "history": advice = "'swiftlet inspect' shows what is known about an image"
         case "export": advice = "'swiftlet save' writes whole images"
-        case "ps", "exec", "logs", "stop", "kill", "rm", "start", "create", "attach", "wait", "restart", "pause", "unpause",
+        case "ps", "exec", "logs", "stop", "rm", "attach", "wait", "restart", "pause", "unpause",
             "stats", "top", "cp", "container", "update", "rename", "port", "diff", "events":
             advice = "a container lives as long as its 'swiftlet run': send that process a signal to end it"
         case "network", "volume", "compose", "system", "info", "context", "plugin", "swarm", "service", "stack", "node", "secret", "config":

@@ -42,7 +42,7 @@ import Wire
         #expect(made.machine.disks[0].content == disk)
         #expect(made.machine.disks[0].access == .readOnly)
         let (container, _) = try messages(made)
-        #expect(container.image == 0)
+        #expect(container.root == .image(disk: 0))
         #expect(container.storage == .memory(bytes: 256 << 20))
     }
 
@@ -64,15 +64,28 @@ import Wire
             BindMount(source: "/y", destination: "/a", isReadOnly: false, makesSource: true),
         ]
         options.bindMounts[0].isFile = true
-        options.temporaryMounts = [MountSpec(destination: "/a/b", type: "tmpfs", source: "tmpfs", options: [])]
+        options.temporaryMounts = [MountSpec(destination: "/a/b", type: "tmpfs", source: .name("tmpfs"), options: [])]
         let made = try configuration(files)
         #expect(made.machine.files == 43)
         let (container, _) = try messages(made)
-        #expect(container.mounts.map(\.destination) == ["/dev/mqueue", "/a", "/a/b", "/a/b/c"])
-        #expect(container.mounts.map(\.source) == ["files", "/dev/mqueue/1", "tmpfs", "/dev/mqueue/0"])
-        #expect(container.mounts.map(\.options) == [[], ["rbind"], [], ["rbind", "ro"]])
-        #expect(container.scaffold == "/dev/mqueue")
-        #expect(container.files.last == InjectedFile(path: "/a/b/c", mode: 0o644, contents: []))
+        let own = container.mounts.dropFirst(7)
+        #expect(own.map(\.destination) == ["/a", "/a/b", "/a/b/c"])
+        #expect(own.map(\.source) == [.directory(1), .name("tmpfs"), .file(0)])
+        #expect(own.map(\.options) == [[], [], ["ro"]])
+        #expect(container.hasTrees)
+    }
+
+    @Test mutating func theFirstMountsAreTheSpecificationsDefaults() throws {
+        let (container, _) = try messages(try configuration(files))
+        #expect(
+            container.mounts.map(\.destination)
+                == ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup"])
+        #expect(container.mounts.map(\.type) == ["proc", "tmpfs", "devpts", "tmpfs", "mqueue", "sysfs", "cgroup2"])
+        #expect(container.mounts.filter { $0.options.contains("ro") }.map(\.destination) == ["/sys", "/sys/fs/cgroup"])
+        #expect(container.makesDevices && !container.hasTrees)
+        options.confinement.isPrivileged = true
+        let (privileged, _) = try messages(try configuration(files))
+        #expect(privileged.mounts[1].type == "devtmpfs" && privileged.mounts.allSatisfy { !$0.options.contains("ro") })
     }
 
     @Test func theFileServersArgumentsAreUnderstood() {

@@ -9,14 +9,20 @@ private let process: ProcessSpec = {
         container: 1, process: 2, arguments: ["/bin/sh", "-c", "exit 3"], environment: ["PATH=/bin"], workingDirectory: "/",
         streams: .terminal(port: 1030, size: WindowSize(rows: 24, columns: 80)))
     spec.user = "daemon:1"
+    spec.additionalGroups = [5, 6]
+    spec.waits = true
     spec.limits = [ResourceLimit(resource: 7, soft: 1024, hard: 4096)]
     return spec
 }()
 
 private let container: ContainerSpec = {
     var spec = ContainerSpec(
-        container: 1, hostname: "host", image: 0, storage: .disk(index: 1), readOnlyRoot: true)
-    spec.mounts = [MountSpec(destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["size=64k", "nosuid"])]
+        container: 1, hostname: "host", root: .image(disk: 0), storage: .disk(index: 1), readOnlyRoot: true)
+    spec.mounts = [MountSpec(destination: "/tmp", type: "tmpfs", source: .name("tmpfs"), options: ["size=64k", "nosuid"]),
+        MountSpec(destination: "/data", type: "bind", source: .directory(0), options: []),
+        MountSpec(destination: "/file", type: "bind", source: .file(1), options: ["ro"])]
+    spec.hasTrees = true
+    spec.parameters = [InjectedFile(path: "/proc/sys/kernel/msgmax", mode: 0, contents: [0x31])]
     spec.files = [InjectedFile(path: "/etc/hosts", mode: 0o644, contents: Array("127.0.0.1 localhost\n".utf8))]
     spec.maskedPaths = ["/proc/kcore"]
     return spec
@@ -28,12 +34,12 @@ private let layer = LayerSpec(
 
 private let hostMessages: [HostMessage] = [
     .unpackLayer(layer),
-    .createContainer(container), .startProcess(process), .signal(process: 2, number: 15),
+    .createContainer(container), .startProcess(process), .signal(process: 2, number: 15), .execute(process: 2),
     .resize(process: 2, size: WindowSize(rows: 50, columns: 132)), .shutDown,
 ]
 
 private let agentMessages: [AgentMessage] = [
-    .hello(version: 1), .layerUnpacked, .containerReady(container: 1), .processStarted(process: 2, pid: 77),
+    .hello(version: 1), .layerUnpacked, .containerReady(container: 1), .processReady(process: 2), .processStarted(process: 2, pid: 77),
     .processExited(process: 2, status: .signalled(9)), .failed(kind: .notFound, text: "no such command"),
 ]
 

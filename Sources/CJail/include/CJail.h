@@ -25,6 +25,9 @@ int cjail_forbid_privileges(void);
 int cjail_forbid_dumps(void);
 int cjail_die_with_parent(void);
 
+/// Takes that back.
+int cjail_outlive_parent(void);
+
 /// Flags of `cjail_fork`: a pid namespace, which nobody can enter but by being born, and a user namespace.
 extern const uint64_t cjail_new_processes;
 extern const uint64_t cjail_new_user;

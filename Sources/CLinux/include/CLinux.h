@@ -176,6 +176,10 @@ CLINUX_CONSTANT(KVM_GET_TSC_KHZ, KVM_GET_TSC_KHZ);
 CLINUX_CONSTANT(KVM_TRANSLATE, KVM_TRANSLATE);
 CLINUX_CONSTANT(TIOCGWINSZ, TIOCGWINSZ);
 CLINUX_CONSTANT(TIOCSWINSZ, TIOCSWINSZ);
+CLINUX_CONSTANT(TIOCSCTTY, TIOCSCTTY);
+CLINUX_CONSTANT(TIOCSPTLCK, TIOCSPTLCK);
+CLINUX_CONSTANT(TIOCGPTN, TIOCGPTN);
+CLINUX_CONSTANT(TIOCGPTPEER, TIOCGPTPEER);
 CLINUX_CONSTANT(TCGETS, TCGETS);
 CLINUX_CONSTANT(TCSETS, TCSETS);
 CLINUX_CONSTANT(TCSETSW, TCSETSW);
@@ -228,6 +232,19 @@ static inline ssize_t clinux_receive_descriptors(int socket, uint32_t *word, int
     }
     if (count > 0) memcpy(descriptors, CMSG_DATA(header), count * sizeof(int));
     return (ssize_t)count;
+}
+
+/// pidfd_open(2), which closes on execve(2), and pidfd_send_signal(2).
+static inline int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+static inline int clinux_pidfd_send_signal(int process, int signal) { return (int)syscall(SYS_pidfd_send_signal, process, signal, NULL, 0); }
+
+/// The user at the other end of a Unix socket, as of its connect(2) or socketpair(2): struct ucred is process, user, group.
+static inline int clinux_peer_user(int socket, uint32_t *user) {
+    uint32_t identity[3];
+    socklen_t size = sizeof identity;
+    int result = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, identity, &size);
+    if (result == 0) *user = identity[1];
+    return result;
 }
 
 /// Sends a packet, and with it a copy of `descriptor` unless that is negative; waits for room. Returns as sendmsg(2).

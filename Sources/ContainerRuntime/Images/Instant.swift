@@ -1,5 +1,7 @@
 // Points in time as documents write them (RFC 3339), and how Docker speaks of them.
 
+import Glibc
+
 /// Seconds since 1970-01-01 00:00 UTC.
 struct Instant: Equatable, Comparable {
     let seconds: Int64
@@ -62,6 +64,14 @@ struct Instant: Equatable, Comparable {
         return "\(year)-\(two(month))-\(two(dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)) "
             + "\(two(time / 3600)):\(two(time / 60 % 60)):\(two(time % 60)) +0000 UTC"
     }
+
+    /// As in `2026-05-01T12:34:56Z`.
+    var standardText: String {
+        let words = text.split(separator: " ")
+        return "\(words[0])T\(words[1])Z"
+    }
+
+    static var now: Instant { Instant(seconds: Int64(time(nil))) }
 
     private static func floor(_ number: Int64, _ divisor: Int64) -> Int64 {
         number >= 0 ? number / divisor : -((divisor - 1 - number) / divisor)

@@ -15,6 +15,22 @@ enum ContainerDefaults {
         ResourceLimit(resource: 7, soft: 1_048_576, hard: 1_048_576), ResourceLimit(resource: 6, soft: .max, hard: .max),
     ]
 
+    /// The runtime specification's for Linux ("Default Filesystems"). A privileged container has the machine's devices, and may write to its /sys.
+    static func mounts(isPrivileged: Bool) -> [MountSpec] {
+        let access: [Text] = isPrivileged ? [] : ["ro"]
+        return [
+            MountSpec("proc", on: "/proc", ["nosuid", "noexec", "nodev"]),
+            isPrivileged
+                ? MountSpec("devtmpfs", on: "/dev", ["nosuid", "strictatime"])
+                : MountSpec("tmpfs", on: "/dev", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+            MountSpec("devpts", on: "/dev/pts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+            MountSpec("tmpfs", from: "shm", on: "/dev/shm", ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+            MountSpec("mqueue", on: "/dev/mqueue", ["nosuid", "noexec", "nodev"]),
+            MountSpec("sysfs", on: "/sys", ["nosuid", "noexec", "nodev"] + access),
+            MountSpec("cgroup2", from: "cgroup", on: "/sys/fs/cgroup", ["nosuid", "noexec", "nodev", "relatime"] + access),
+        ]
+    }
+
     static func files(hostname: Text) -> [InjectedFile] {
         let hosts = """
             127.0.0.1\tlocalhost
@@ -31,5 +47,12 @@ enum ContainerDefaults {
             // There is no network yet: without a server, resolvers fail at once instead of waiting.
             InjectedFile(path: "/etc/resolv.conf", mode: 0o644, contents: []),
         ]
+    }
+}
+
+extension MountSpec {
+    /// Of a file system that is nobody's file; `name` is what mount(8) shows, by default the type.
+    init(_ type: Text, from name: Text? = nil, on destination: Text, _ options: [Text]) {
+        self.init(destination: destination, type: type, source: .name(name ?? type), options: options)
     }
 }

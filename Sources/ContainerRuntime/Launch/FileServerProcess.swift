@@ -1,4 +1,4 @@
-// The server of the host's files as a child of this process (docs/adr/0016). It ends when the VMM does, and at the latest with this value.
+// The server of the host's files as a child of this process (docs/adr/0016). It ends when the VMM does, and at the latest with this value, unless that let it live on.
 import CLinux
 import FileServer
 import Glibc
@@ -13,6 +13,7 @@ final class FileServerProcess {
     /// Holds what the server sent (`Jail.enterAsFileServer`).
     private let lifeline: OwnedDescriptor
     private var vmmSocket: SharedDescriptor?
+    private var livesOn = false
 
     /// `trees`: with the mounts that they are for, in the same order.
     init(_ trees: [OpenFile], for mounts: [BindMount], from installation: Installation, in cgroup: Cgroup?) throws(ContainerError) {
@@ -43,7 +44,11 @@ final class FileServerProcess {
     /// The VMM has its end: from now on the server sees when it is gone.
     func letGo() { vmmSocket = nil }
 
+    /// It ends with the VMM alone, and is somebody else's child when this process has ended.
+    func letLiveOn() { livesOn = true }
+
     deinit {
+        if livesOn { return }
         process.signal(SIGKILL)
         _ = try? process.wait()
     }

@@ -6,14 +6,14 @@ import LinuxSystem
 import Wire
 
 enum HostTrees {
-    /// Follows links, as everybody does who names a file of their own.
-    static func open(_ mounts: inout [BindMount]) throws(ContainerError) -> [OpenFile] {
+    /// Follows links, as everybody does who names a file of their own. `origin`: where they are named, for errors.
+    static func open(_ mounts: inout [BindMount], named origin: String = "-v or --mount") throws(ContainerError) -> [OpenFile] {
         var files: [OpenFile] = []
-        for index in mounts.indices { files.append(try open(&mounts[index])) }
+        for index in mounts.indices { files.append(try open(&mounts[index], origin)) }
         return files
     }
 
-    private static func open(_ mount: inout BindMount) throws(ContainerError) -> OpenFile {
+    private static func open(_ mount: inout BindMount, _ origin: String) throws(ContainerError) -> OpenFile {
         do throws(SystemError) {
             let descriptor: OwnedDescriptor
             do throws(SystemError) { descriptor = try OwnedDescriptor.open(path: mount.source.bytes, CLINUX_O_PATH) } catch {
@@ -27,7 +27,7 @@ enum HostTrees {
             }
             mount.isFile = status.kind == .regular
             return OpenFile(owning: descriptor, size: status.size)
-        } catch { throw .hostTree(path: mount.source.string, error) }
+        } catch { throw .hostTree(path: mount.source.string, error, origin: origin) }
     }
 
     /// As `docker run -v` does: what is missing becomes a directory.

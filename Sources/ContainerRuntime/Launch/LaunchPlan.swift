@@ -39,11 +39,11 @@ public struct LaunchPlan: Sendable {
     public var seccomp: SeccompProgram?
 
     /// The one container of the VM and its first process.
-    private static let container: UInt32 = 1
-    private static let firstProcess: UInt32 = 1
-    private static let inputPort: UInt32 = 1025
-    private static let outputPort: UInt32 = 1026
-    private static let errorPort: UInt32 = 1027
+    static let container: UInt32 = 1
+    static let firstProcess: UInt32 = 1
+    static let inputPort: UInt32 = 1025
+    static let outputPort: UInt32 = 1026
+    static let errorPort: UInt32 = 1027
 
     public init(options: RunOptions, process: ContainerProcess, image: DiskContent?, hostname: Text, files: LaunchFiles) {
         self.options = options
@@ -93,38 +93,30 @@ public struct LaunchPlan: Sendable {
 
     private func containerSpec(storage: RootStorage) -> ContainerSpec {
         var spec = ContainerSpec(
-            container: Self.container, hostname: hostname, image: image == nil ? nil : 0, storage: storage,
+            container: Self.container, hostname: hostname, root: image == nil ? .empty : .image(disk: 0), storage: storage,
             readOnlyRoot: options.readOnlyRoot)
-        spec.mounts = mounts
-        if !options.bindMounts.isEmpty { spec.scaffold = Self.trees }
-        // A file needs one to cover.
-        let covered = options.bindMounts.filter(\.isFile).map { InjectedFile(path: $0.destination, mode: 0o644, contents: []) }
-        spec.files = ContainerDefaults.files(hostname: hostname) + covered
+        spec.mounts = ContainerDefaults.mounts(isPrivileged: options.confinement.isPrivileged) + mounts
+        spec.hasTrees = !options.bindMounts.isEmpty
+        spec.files = ContainerDefaults.files(hostname: hostname)
         let confinement = options.confinement
         if !confinement.isPrivileged && !confinement.exposesSystemPaths {
             spec.maskedPaths = ContainerDefaults.maskedPaths
             spec.readOnlyPaths = ContainerDefaults.readOnlyPaths
         }
-        spec.isPrivileged = confinement.isPrivileged
         if !confinement.isPrivileged { spec.deviceProgram = DeviceProgram.compile(DeviceRule.standard) }
         spec.processLimit = confinement.processLimit
         return spec
     }
 
-    /// Where the agent has the host's trees, under their numbers, while it makes mounts: a directory that every container has, and that nothing is mounted below.
-    private static let trees: Text = "/dev/mqueue"
-
-    /// Those further up come first, whatever the order in which they were asked for, as with Docker.
+    /// The user's own. Those further up come first, whatever the order in which they were asked for, as with Docker.
     private var mounts: [MountSpec] {
         func depth(_ mount: MountSpec) -> Int { mount.destination.bytes.split(separator: UInt8(ascii: "/")).count }
         let binds = options.bindMounts.enumerated().map { index, mount in
             MountSpec(
-                destination: mount.destination, type: "", source: Text("\(Self.trees.string)/\(index)"),
-                options: mount.isReadOnly ? ["rbind", "ro"] : ["rbind"])
+                destination: mount.destination, type: "bind", source: mount.isFile ? .file(UInt32(index)) : .directory(UInt32(index)),
+                options: mount.isReadOnly ? ["ro"] : [])
         }
-        let sorted = (options.temporaryMounts + binds).enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }.map(
-            \.element)
-        return binds.isEmpty ? sorted : [MountSpec(destination: Self.trees, type: "virtiofs", source: "files", options: [])] + sorted
+        return (options.temporaryMounts + binds).enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }.map(\.element)
     }
 
     private func processSpec() throws(ContainerError) -> ProcessSpec {

@@ -14,6 +14,8 @@ struct Placement: Equatable, Sendable {
     static let fileServerShare: UInt64 = 4
 
     let parent: String
+    /// Nil: one that nobody else has.
+    var name: String?
     var limits: CgroupLimits
 
     init(parent: String, memory: UInt64, cpus: UInt8) {
@@ -24,7 +26,13 @@ struct Placement: Equatable, Sendable {
         self.limits = limits
     }
 
+    mutating func addFileServer(memory: UInt64) {
+        limits.memory = limits.memory.map { $0 + memory / Self.fileServerShare + Self.fileServerOverhead }
+        limits.threads = limits.threads.map { $0 + 2 }
+    }
+
     func makeCgroup() throws(JailError) -> Cgroup {
+        if let name { return try Cgroup(name, below: parent, limits: limits) }
         var generator = SystemRandomNumberGenerator()
         let number: UInt64 = generator.next()
         return try Cgroup("vm-" + String(number, radix: 16), below: parent, limits: limits)
@@ -43,10 +51,7 @@ extension RunOptions {
             return nil
         }
         var placement = Placement(parent: cgroupParent, memory: memory, cpus: cpus)
-        if !bindMounts.isEmpty {
-            placement.limits.memory = placement.limits.memory.map { $0 + memory / Placement.fileServerShare + Placement.fileServerOverhead }
-            placement.limits.threads = placement.limits.threads.map { $0 + 2 }
-        }
+        if !bindMounts.isEmpty { placement.addFileServer(memory: memory) }
         placement.limits.processorTime = processorTime
         placement.limits.processorShares = processorShares
         placement.limits.diskWeight = diskWeight

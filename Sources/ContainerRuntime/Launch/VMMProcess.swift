@@ -7,7 +7,7 @@ import LaunchConfiguration
 import LinuxSystem
 import Wire
 
-/// A `swiftlet-vmm`, which dies with this process, and with this value unless its end was waited for. It is started before anything is known of its machine: the kernel takes its
+/// A `swiftlet-vmm`, which dies with this process, and with this value unless its end was waited for or it was let go. It is started before anything is known of its machine: the kernel takes its
 /// time to make one.
 final class VMMProcess {
     private let process: JailedProcess
@@ -17,8 +17,8 @@ final class VMMProcess {
     private let lifeline: OwnedDescriptor
     private var hasEnded = false
 
-    /// It inherits the standard descriptors.
-    init(from installation: Installation, in placement: Placement?) throws(ContainerError) {
+    /// It inherits the standard descriptors; with `terminal`, that one is all three, and controls it.
+    init(from installation: Installation, in placement: Placement?, terminal: Int32? = nil) throws(ContainerError) {
         let kvm: OpenFile
         do throws(KVMDeviceError) { kvm = OpenFile(owning: try KVMDevice.open()) } catch { throw .kvm(error) }
         let filters = try installation.open("the seccomp filters", installation.filters)
@@ -32,7 +32,7 @@ final class VMMProcess {
             let mask = Self.block(Self.attended)
             defer { Self.restore(mask) }
             do {
-                process = try JailedProcess([installation.vmm] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup)
+                process = try JailedProcess([installation.vmm] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup, terminal: terminal)
             } catch {
                 cgroup?.remove()
                 throw error
@@ -62,6 +62,30 @@ final class VMMProcess {
         // SAFETY: poll reads and writes one entry. A VMM that ends is heard of as well.
         _ = try? systemCall("poll") { unsafe poll(&entry, 1, -1) }
     }
+
+    // MARK: One that outlives this process
+
+    var pid: Int32 { process.pid }
+
+    /// Waits until it is in its namespaces, which others may look for from now on. False if it ended before.
+    func waitForNamespaces() -> Bool {
+        do throws(SystemError) {
+            // Taken out of the way of what it says later; the namespace lives as long as its process.
+            for namespace in try DescriptorTransfer.receive(over: lifeline.raw, atMost: 1) { close(namespace) }
+            return true
+        } catch { return false }
+    }
+
+    /// Waits for its word on what became of what `send` told it. Nil if it ended without one.
+    func outcome() -> ControlReply? {
+        // It closes its end when it has spoken.
+        (try? readAll(lifeline.raw, limit: ControlReply.sizeLimit)).flatMap { try? ControlReply(wireBytes: $0) }
+    }
+
+    /// Lives on when this process ends, and is somebody else's child then.
+    func letGo() { hasEnded = true }
+
+    // MARK: Orders
 
     /// Tells it what to run. What the configuration names must be open until this returns.
     func send(_ configuration: LaunchConfiguration) throws(ContainerError) {

@@ -30,7 +30,6 @@ enum TemporaryMount {
             options.append(option)
         }
         // The path's bytes come from a Text and hold no NUL.
-        return MountSpec(
-            destination: Text(bytes: Array(path)) ?? "/", type: "tmpfs", source: "tmpfs", options: options.map { Text($0) })
+        return MountSpec("tmpfs", on: Text(bytes: Array(path)) ?? "/", options.map { Text($0) })
     }
 }

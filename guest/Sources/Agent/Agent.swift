@@ -127,6 +127,8 @@ final class Agent {
             do { try create(spec) } catch { report(error) }
         case .startProcess(let spec):
             do { try start(spec) } catch { report(error) }
+        case .execute(let number):
+            for process in processes where process.number == number { try? InputOutput.send(process.report.raw, [ReportTag.ready]) }
         case .signal(let number, let signal):
             // One that has ended takes no signals; its exit is on its way.
             for process in processes where process.number == number {
@@ -175,6 +177,7 @@ final class Agent {
         if containers.isEmpty {
             Machine.bringLoopbackUp()
             do { try ControlGroup.prepareMachine() } catch { throw Failure(.agent, "control groups can't be mounted: \(error)") }
+            if spec.hasTrees { try RootFileSystem.mountTrees() }
         }
         try RootFileSystem.mount(spec)
         containers.append(Container(spec, group: try ControlGroup.make(spec)))
@@ -221,6 +224,7 @@ final class Agent {
     private func startReported(_ process: ContainerProcess) {
         if let packet = try? InputOutput.receive(process.report.raw, atMost: Report.lengthLimit), !packet.bytes.isEmpty {
             if let failure = Report.failure(packet.bytes) { process.failure = failure }
+            if packet.bytes[0] == ReportTag.ready { send(.processReady(process: process.number)) }
             if packet.bytes[0] == ReportTag.terminal, packet.descriptor >= 0 { connectTerminal(process, OwnedDescriptor(owning: packet.descriptor)) }
             return
         }

@@ -40,17 +40,19 @@ struct Launch {
         } else {
             // Only now, born into its control group: the namespace's root is the group that its maker is in.
             do { try Processes.enterNew(.cgroup) } catch { throw Failure(.agent, "the container's namespaces can't be made: \(error)") }
+            let trees = try Mounts.takeTrees(container.spec)
             try enterRoot()
             umask(0)
             for file in container.spec.files { try Unpacker.inject(file) }
-            try Mounts.setUp(container.spec)
+            try Mounts.setUp(container.spec, trees)
             do { try Processes.setHostName(container.spec.hostname.bytes) } catch {
                 throw Failure(.configuration, "the host name '\(name: container.spec.hostname.bytes)' can't be set: \(error)")
             }
         }
-        umask(0o022)
+        umask(process.umask)
         try enterWorkingDirectory()
-        let identity = try Identity(resolving: process.user.bytes)
+        var identity = try Identity(resolving: process.user.bytes)
+        identity.groups += process.additionalGroups
         try connectStreams(identity)
         if joins == nil { try Mounts.restrict(container.spec) }
         try limit()
@@ -65,8 +67,15 @@ struct Launch {
         guard let name = arguments.first else { throw Failure(.configuration, "no command was given, and the image has none") }
         try become(identity)
         let path = try Command.find(name, environment: environment)
+        if process.waits { awaitExecution() }
         InputOutput.writeByte(timeline, TimelineMark.processExecuted.rawValue, at: Int64(AgentProtocol.timelinePort))
         throw Command.failure(name, Processes.execute(path, arguments: arguments, environment: environment, filter: process.filter))
+    }
+
+    /// A report that ends means an agent that has ended, and everything with it.
+    private func awaitExecution() {
+        try? InputOutput.send(report, [ReportTag.ready])
+        _ = try? InputOutput.receive(report, atMost: 1)
     }
 
     /// The container's root becomes this mount namespace's, and the agent's tree goes out of sight.
@@ -121,14 +130,8 @@ struct Launch {
         } catch { throw Failure(.agent, "the process's streams can't be set up: \(error)") }
     }
 
-    /// As Docker's daemon hands them down: the kernel's own defaults are too few files, and processes by the size of memory.
-    private static let defaultLimits = [
-        ResourceLimit(resource: UInt32(RLIMIT_NOFILE), soft: 1 << 20, hard: 1 << 20),
-        ResourceLimit(resource: UInt32(RLIMIT_NPROC), soft: .max, hard: .max),
-    ]
-
     private func limit() throws(Failure) {
-        for limit in Launch.defaultLimits + process.limits {
+        for limit in process.limits {
             do { try Processes.setLimit(limit.resource, soft: limit.soft, hard: limit.hard) } catch {
                 throw Failure(.configuration, "resource limit \(Int(limit.resource)) can't be set: \(error)")
             }
@@ -147,7 +150,8 @@ struct Launch {
             try Processes.become(user: identity.user, group: identity.group, groups: identity.groups)
             if process.noNewPrivileges { try Processes.forbidNewPrivileges() }
             let forFilter = process.noNewPrivileges || process.filter.isEmpty ? 0 : Launch.systemAdministration
-            try Processes.setCapabilities((identity.user == 0 ? process.capabilities : 0) | forFilter)
+            let ambient = process.ambientCapabilities & process.capabilities
+            try Processes.setCapabilities((identity.user == 0 ? process.capabilities : ambient) | forFilter, ambient: ambient)
         } catch { throw Failure(.agent, "the process can't become user \(Int(identity.user)): \(error)") }
     }
 }

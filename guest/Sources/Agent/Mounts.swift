@@ -1,38 +1,10 @@
-// A container's mounts: the OCI runtime specification's defaults for Linux ("Default Filesystems", "Default Devices"), as Docker sets them,
-// then the container's own. Runs in the container's mount namespace, with its root as root directory, so that links resolve inside.
+// A container's mounts and devices ("Default Devices" of the OCI runtime specification for Linux). Runs in the container's mount namespace, with its root as root
+// directory, so that links resolve inside.
 internal import AgentProtocol
 internal import CGuest
 internal import GuestSystem
 internal import Unpacker
 internal import Wire
-
-private let noSetID = UInt(MS_NOSUID)
-private let noDevices = UInt(MS_NODEV)
-private let noExecution = UInt(MS_NOEXEC)
-private let readOnly = UInt(MS_RDONLY)
-
-private struct StandardMount {
-    let source: StaticString
-    let target: StaticString
-    let type: StaticString
-    let flags: UInt
-    let data: StaticString
-}
-
-/// In this order: /dev holds three of the others.
-private let standards = [
-    StandardMount(source: "proc", target: "/proc", type: "proc", flags: noSetID | noExecution | noDevices, data: ""),
-    StandardMount(source: "tmpfs", target: "/dev", type: "tmpfs", flags: noSetID | UInt(MS_STRICTATIME), data: "mode=755,size=65536k"),
-    StandardMount(
-        source: "devpts", target: "/dev/pts", type: "devpts", flags: noSetID | noExecution, data: "newinstance,ptmxmode=0666,mode=0620,gid=5"),
-    StandardMount(
-        source: "shm", target: "/dev/shm", type: "tmpfs", flags: noSetID | noExecution | noDevices, data: "mode=1777,size=65536k"),
-    StandardMount(source: "mqueue", target: "/dev/mqueue", type: "mqueue", flags: noSetID | noExecution | noDevices, data: ""),
-    StandardMount(source: "sysfs", target: "/sys", type: "sysfs", flags: noSetID | noExecution | noDevices | readOnly, data: ""),
-    StandardMount(
-        source: "cgroup", target: "/sys/fs/cgroup", type: "cgroup2", flags: noSetID | noExecution | noDevices | UInt(MS_RELATIME) | readOnly,
-        data: ""),
-]
 
 private struct Node {
     let path: StaticString
@@ -60,21 +32,43 @@ private let links: [(StaticString, StaticString)] = [
 ]
 
 enum Mounts {
-    /// Everything but what depends on a process.
-    static func setUp(_ spec: ContainerSpec) throws(Failure) {
-        umask(0)
-        defer { umask(0o022) }
-        for standard in standards {
-            let isDevices = standard.flags & noExecution == 0
-            let flags = spec.isPrivileged ? standard.flags & ~readOnly : standard.flags
-            let type: StaticString = isDevices && spec.isPrivileged ? "devtmpfs" : standard.type
-            try mount(CPath(standard.source), on: CPath(standard.target), CPath(type), flags, CPath(standard.data))
-            if isDevices {
-                do { try makeDevices() } catch { throw Failure(.agent, "the container's /dev can't be filled: \(error)") }
+    /// A detached copy of each of the host's trees that is to be mounted, in the order of the mounts: from inside the container nothing leads to them any more.
+    static func takeTrees(_ spec: ContainerSpec) throws(Failure) -> [Int32] {
+        var trees: [Int32] = []
+        for mount in spec.mounts {
+            switch mount.source {
+            case .name: break
+            case .directory(let number), .file(let number):
+                do throws(SystemError) { trees.append(try FileSystem.copyTree(RootFileSystem.tree(number))) } catch {
+                    throw Failure(.agent, "the host's files for '\(name: mount.destination.bytes)' can't be reached: \(error)")
+                }
             }
         }
-        for mount in spec.mounts { try apply(mount) }
-        if !spec.scaffold.bytes.isEmpty { try? FileSystem.unmount(CPath(spec.scaffold.bytes)) }
+        return trees
+    }
+
+    /// Everything but what depends on a process.
+    static func setUp(_ spec: ContainerSpec, _ trees: [Int32]) throws(Failure) {
+        umask(0)
+        defer { umask(0o022) }
+        var next = 0
+        for mount in spec.mounts {
+            if case .name = mount.source { try apply(mount, tree: -1) } else {
+                try apply(mount, tree: trees[next])
+                next += 1
+            }
+        }
+        if spec.makesDevices {
+            do { try makeDevices() } catch { throw Failure(.agent, "the container's /dev can't be filled: \(error)") }
+        }
+        for parameter in spec.parameters { try set(parameter) }
+    }
+
+    private static func set(_ parameter: InjectedFile) throws(Failure) {
+        do throws(SystemError) {
+            let file = try OwnedDescriptor.open(CPath(parameter.path.bytes), O_WRONLY)
+            try InputOutput.writeAll(file.raw, parameter.contents)
+        } catch { throw Failure(.configuration, "the kernel parameter '\(name: parameter.path.bytes)' can't be set: \(error)") }
     }
 
     /// After the last change to the root file system.
@@ -82,19 +76,9 @@ enum Mounts {
         for path in spec.readOnlyPaths { try protect(CPath(path.bytes)) }
         for path in spec.maskedPaths { try mask(CPath(path.bytes)) }
         guard spec.readOnlyRoot else { return }
-        do { try FileSystem.mount("", on: "/", type: "", flags: UInt(MS_REMOUNT | MS_BIND) | readOnly) } catch {
+        do { try FileSystem.mount("", on: "/", type: "", flags: UInt(MS_REMOUNT | MS_BIND | MS_RDONLY)) } catch {
             throw Failure(.agent, "the root file system can't be made read-only: \(error)")
         }
-    }
-
-    private static func mount(_ source: CPath, on target: CPath, _ type: CPath, _ flags: UInt, _ data: CPath = "") throws(Failure) {
-        do throws(SystemError) {
-            do { try FileSystem.mount(source, on: target, type: type, flags: flags, data: data) } catch {
-                guard error == .notFound else { throw error }
-                try Unpacker.makeDirectories(target.bytes)
-                try FileSystem.mount(source, on: target, type: type, flags: flags, data: data)
-            }
-        } catch { throw Failure(.configuration, "'\(name: type.bytes)' can't be mounted on '\(name: target.bytes)' in the container: \(error)") }
     }
 
     private static func makeDevices() throws(SystemError) {
@@ -140,7 +124,8 @@ enum Mounts {
         return nil
     }
 
-    private static func apply(_ spec: MountSpec) throws(Failure) {
+    /// `tree`: what `takeTrees` has for it.
+    private static func apply(_ spec: MountSpec, tree: Int32) throws(Failure) {
         var flags: UInt = 0
         var data: [UInt8] = []
         for option in spec.options {
@@ -154,15 +139,37 @@ enum Mounts {
             throw Failure(.configuration, "the mount's destination '\(name: spec.destination.bytes)' is not an absolute path")
         }
         let target = CPath(spec.destination.bytes)
-        try mount(CPath(spec.source.bytes), on: target, CPath(spec.type.bytes), flags, CPath(data))
-        // A bind takes no other flags along.
-        if flags & readOnly != 0, flags & UInt(MS_BIND) != 0 { try mount("", on: target, "", flags | UInt(MS_REMOUNT)) }
+        var source: CPath = ""
+        if case .name(let name) = spec.source { source = CPath(name.bytes) }
+        func mount() throws(SystemError) {
+            if tree >= 0 { return try FileSystem.attachTree(tree, to: target) }
+            try FileSystem.mount(source, on: target, type: CPath(spec.type.bytes), flags: flags, data: CPath(data))
+        }
+        do throws(SystemError) {
+            do { try mount() } catch {
+                guard error == .notFound else { throw error }
+                try makeDestination(spec)
+                try mount()
+            }
+            // A bind takes no other flags along.
+            let bind = UInt(MS_BIND | MS_REC)
+            if tree >= 0 || flags & bind != 0, flags & ~bind != 0 { try FileSystem.mount("", on: target, type: "", flags: flags | UInt(MS_REMOUNT | MS_BIND)) }
+        } catch {
+            throw Failure(.configuration, "'\(name: spec.type.bytes)' can't be mounted on '\(name: spec.destination.bytes)' in the container: \(error)")
+        }
+    }
+
+    private static func makeDestination(_ spec: MountSpec) throws(SystemError) {
+        let path = spec.destination.bytes
+        guard case .file = spec.source else { return try Unpacker.makeDirectories(path) }
+        try Unpacker.makeDirectories(Array(path[..<(path.lastIndex(of: 0x2F) ?? 0)]))
+        _ = try OwnedDescriptor.open(CPath(path), O_WRONLY | O_CREAT, mode: 0o755)
     }
 
     private static func protect(_ path: CPath) throws(Failure) {
         do throws(SystemError) {
             try FileSystem.mount(path, on: path, type: "", flags: UInt(MS_BIND | MS_REC))
-            try FileSystem.mount("", on: path, type: "", flags: UInt(MS_REMOUNT | MS_BIND) | readOnly | noSetID | noExecution | noDevices)
+            try FileSystem.mount("", on: path, type: "", flags: UInt(MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC | MS_NODEV))
         } catch { if error != .notFound { throw Failure(.configuration, "'\(name: path.bytes)' can't be made read-only: \(error)") } }
     }
 
@@ -170,7 +177,7 @@ enum Mounts {
         do throws(SystemError) {
             do { try FileSystem.mount("/dev/null", on: path, type: "", flags: UInt(MS_BIND)) } catch {
                 guard error == .notDirectory else { throw error }
-                try FileSystem.mount("tmpfs", on: path, type: "tmpfs", flags: readOnly, data: "size=0,nr_inodes=1")
+                try FileSystem.mount("tmpfs", on: path, type: "tmpfs", flags: UInt(MS_RDONLY), data: "size=0,nr_inodes=1")
             }
         } catch { if error != .notFound { throw Failure(.configuration, "'\(name: path.bytes)' can't be masked: \(error)") } }
     }

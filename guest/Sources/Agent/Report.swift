@@ -1,4 +1,5 @@
 // What a child tells the agent before it executes the container's program, in packets: a tag and a payload. The end of the socket means success.
+// One that was told to wait says that it is ready, and is answered by the same tag.
 internal import AgentProtocol
 internal import GuestSystem
 internal import Unpacker
@@ -8,6 +9,7 @@ enum ReportTag {
     static let failure: UInt8 = 1
     /// The terminal's master comes along.
     static let terminal: UInt8 = 2
+    static let ready: UInt8 = 3
 }
 
 enum Report {

@@ -19,12 +19,27 @@ enum RootFileSystem {
         } catch { throw Failure(.agent, "the guest's own file systems can't be mounted: \(error)") }
     }
 
+    /// The host's directories and files, under their numbers.
+    static func tree(_ number: UInt32) -> CPath { "/trees/\(Int(number))" }
+
+    static func mountTrees() throws(Failure) {
+        do throws(SystemError) {
+            try FileSystem.makeDirectory("/trees", mode: 0o755)
+            try FileSystem.mount("files", on: "/trees", type: "virtiofs")
+        } catch { throw Failure(.agent, "the host's files can't be mounted: \(error)") }
+    }
+
     /// Mounts the container's root file system at `Container.root`.
     static func mount(_ spec: ContainerSpec) throws(Failure) {
         let root = Container.root(spec.container)
         do throws(SystemError) {
             try FileSystem.makeDirectory(root, mode: 0o755)
-            guard let image = spec.image else { return try mountStorage(spec.storage, on: root) }
+            let image: UInt8
+            switch spec.root {
+            case .empty: return try mountStorage(spec.storage, on: root)
+            case .tree(let number): return try FileSystem.mount(tree(number), on: root, type: "", flags: UInt(MS_BIND | MS_REC))
+            case .image(let disk): image = disk
+            }
             let lower: CPath = "/images/\(Int(image))"
             try FileSystem.makeDirectory(lower, mode: 0o755)
             try FileSystem.mount(device(image), on: lower, type: "ext4", flags: UInt(MS_RDONLY))

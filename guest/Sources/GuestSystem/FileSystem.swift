@@ -132,6 +132,16 @@ public enum FileSystem {
         }
     }
 
+    /// A copy of the mounts from `path` on, attached to nothing (open_tree(2)); closed by execve(2).
+    @inline(never) public static func copyTree(_ path: CPath) throws(SystemError) -> Int32 {
+        try systemCall { unsafe path.use { unsafe guest_copy_tree($0) } }
+    }
+
+    /// Mounts what `copyTree` returned; links are followed.
+    @inline(never) public static func attachTree(_ tree: Int32, to target: CPath) throws(SystemError) {
+        try systemCall { unsafe target.use { unsafe guest_attach_tree(tree, $0) } }
+    }
+
     /// Detached at once, even in use.
     @inline(never) public static func unmount(_ path: CPath) throws(SystemError) {
         try systemCall { unsafe path.use { unsafe umount2($0, MNT_DETACH) } }

@@ -57,20 +57,27 @@ static inline pid_t guest_clone(uint64_t flags, int cgroup) {
 
 static inline int guest_pivot_root(const char *root, const char *old) { return (int)syscall(SYS_pivot_root, root, old); }
 
+// OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE; MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS.
+static inline int guest_copy_tree(const char *path) { return (int)syscall(428, AT_FDCWD, path, 1 | O_CLOEXEC | 0x8000); }
+static inline int guest_attach_tree(int tree, const char *target) { return (int)syscall(429, tree, "", AT_FDCWD, target, 0x14); }
+
 static inline ssize_t guest_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
 
 static inline int guest_close_range(unsigned first) { return (int)syscall(436, first, ~0U, 0); }
 
 static inline int guest_pidfd_open(pid_t pid) { return (int)syscall(434, pid, 0); }
 
-// capset(2), version 3: effective and permitted sets, nothing inheritable.
-static inline int guest_capset(uint64_t capabilities) {
+// capset(2), version 3: effective and permitted sets; `ambient`, which lies within them, inheritable and ambient (PR_CAP_AMBIENT_RAISE).
+static inline int guest_capset(uint64_t capabilities, uint64_t ambient) {
     struct { uint32_t version; int pid; } header = {0x20080522, 0};
     struct { uint32_t effective, permitted, inheritable; } sets[2] = {
-        {(uint32_t)capabilities, (uint32_t)capabilities, 0},
-        {(uint32_t)(capabilities >> 32), (uint32_t)(capabilities >> 32), 0},
+        {(uint32_t)capabilities, (uint32_t)capabilities, (uint32_t)ambient},
+        {(uint32_t)(capabilities >> 32), (uint32_t)(capabilities >> 32), (uint32_t)(ambient >> 32)},
     };
-    return (int)syscall(SYS_capset, &header, sets);
+    int result = (int)syscall(SYS_capset, &header, sets);
+    for (unsigned long number = 0; !result && number < 64; number++)
+        if (ambient >> number & 1) result = prctl(47, 2UL, number, 0UL, 0UL);
+    return result;
 }
 
 // MARK: Programs from the host

@@ -1,0 +1,266 @@
+// From config.json to what the VMM and the agent are told (docs/adr/0017). Pure: it opens nothing.
+import AgentProtocol
+import Confinement
+import Jail
+import LaunchConfiguration
+import OCI
+import Wire
+
+struct BundlePlan {
+    let specification: RuntimeSpecification
+    let process: RuntimeSpecification.Process
+    /// What the host shows: the root file system first, then each bind mount, in the order of the mounts.
+    private(set) var trees: [BindMount]
+    /// In the container's mounts, the number of each one's tree.
+    private let mounts: [(mount: RuntimeSpecification.Mount, tree: Int?)]
+    private let identifier: String
+
+    /// `bundle`: where relative paths begin, absolute.
+    init(_ specification: RuntimeSpecification, for identifier: String, in bundle: String) throws(ContainerError) {
+        if let refusal = specification.refusals.first { throw .bundle(field: refusal.path, problem: refusal.problem) }
+        guard let process = specification.process else {
+            throw .bundle(field: "process", problem: " is missing")
+        }
+        self.specification = specification
+        self.process = process
+        self.identifier = identifier
+        func absolute(_ path: String) -> Text { Text(path.hasPrefix("/") ? path : bundle + "/" + path) }
+        var trees = [BindMount(source: absolute(specification.root.path), destination: "/", isReadOnly: false, makesSource: false)]
+        var mounts: [(RuntimeSpecification.Mount, Int?)] = []
+        for (index, mount) in specification.mounts.enumerated() {
+            try Self.check(mount, "mounts[\(index)]")
+            guard mount.isBind else {
+                mounts.append((mount, nil))
+                continue
+            }
+            mounts.append((mount, trees.count))
+            trees.append(
+                BindMount(
+                    source: absolute(mount.source), destination: Text(mount.destination), isReadOnly: mount.options.contains("ro"),
+                    makesSource: false))
+        }
+        guard trees.count <= FileServerArguments.treeLimit else {
+            throw .bundle(field: "mounts", problem: " has more than \(FileServerArguments.treeLimit - 1) bind mounts")
+        }
+        self.trees = trees
+        self.mounts = mounts
+        try checkNamespaces()
+        try checkTexts()
+    }
+
+    /// Whether each of `trees` is a single file, which is known when they have been opened.
+    mutating func note(_ trees: [BindMount]) { self.trees = trees }
+
+    // MARK: Checks
+
+    /// mount(8)'s words that a bind mount may have; it takes no others.
+    private static let bindOptions: Set<String> = [
+        "bind", "rbind", "private", "rprivate", "ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime",
+        "relatime", "strictatime", "sync", "async", "dirsync", "defaults",
+    ]
+    private static let propagations: Set<String> = ["shared", "rshared", "slave", "rslave", "unbindable", "runbindable"]
+    /// What the guest's kernel knows and what is harmless there.
+    private static let types: Set<String> = ["proc", "tmpfs", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"]
+
+    private static func check(_ mount: RuntimeSpecification.Mount, _ field: String) throws(ContainerError) {
+        guard mount.destination.hasPrefix("/") else {
+            throw .bundle(field: field + ".destination", problem: " \"\(mount.destination)\" is not an absolute path")
+        }
+        if let option = mount.options.first(where: { propagations.contains($0) }) {
+            throw .bundle(field: field + ".options", problem: " \"\(option)\": what is mounted later does not pass between a host and a machine")
+        }
+        if mount.isBind {
+            guard let option = mount.options.first(where: { !bindOptions.contains($0) }) else { return }
+            throw .bundle(field: field + ".options", problem: " \"\(option)\" is not supported for a bind mount")
+        }
+        guard types.contains(mount.type) else {
+            throw .bundle(
+                field: field + ".type",
+                problem: " \"\(mount.type)\" is not supported: it is one of bind, \(types.sorted().joined(separator: ", "))")
+        }
+        if mount.options.contains("tmpcopyup") { throw .bundle(field: field + ".options", problem: " \"tmpcopyup\" is not supported") }
+    }
+
+    /// A machine has one of each for itself, and can't be in another's.
+    private func checkNamespaces() throws(ContainerError) {
+        for (index, namespace) in specification.namespaces.enumerated() {
+            let field = "linux.namespaces[\(index)]"
+            switch namespace.type {
+            case "pid", "ipc", "uts", "mount", "cgroup":
+                guard let path = namespace.path, !path.isEmpty else { continue }
+                throw .bundle(field: field + ".path", problem: " \"\(path)\": a machine can't be in somebody else's \(namespace.type) namespace")
+            // The guest has no network but its own loopback, wherever the VMM is.
+            case "network": continue
+            case "user": throw .bundle(field: field, problem: ": user namespaces are not supported: the machine is a wall of its own")
+            case "time": continue
+            default: throw .bundle(field: field + ".type", problem: " \"\(namespace.type)\" is no namespace")
+            }
+        }
+    }
+
+    /// No path, argument or variable holds a NUL, which JSON can.
+    private func checkTexts() throws(ContainerError) {
+        let lists = [
+            ("process.args", process.arguments), ("process.env", process.environment), ("process.cwd", [process.workingDirectory]),
+            ("root.path", [specification.root.path]), ("hostname", [specification.hostname]),
+            ("mounts", specification.mounts.flatMap { [$0.destination, $0.source, $0.type] + $0.options }),
+            ("linux.maskedPaths", specification.maskedPaths), ("linux.readonlyPaths", specification.readOnlyPaths),
+            ("linux.sysctl", specification.parameters.flatMap { [$0.key, $0.value] }),
+        ]
+        for (field, texts) in lists where texts.contains(where: { $0.utf8.contains(0) }) {
+            throw .bundle(field: field, problem: " holds a NUL character")
+        }
+    }
+
+    // MARK: The machine
+
+    /// Guest RAM in bytes: what the container may have, or the default.
+    var memory: UInt64 {
+        guard let limit = specification.resources.memory, limit > 0 else { return RunOptions.defaultMemory }
+        let unit: UInt64 = 2 << 20
+        return min(max((UInt64(limit) + unit - 1) / unit * unit, RunOptions.minimumMemory), RunOptions.maximumMemory)
+    }
+
+    /// As many as the processor time that the container may have can keep busy.
+    var cpus: UInt8 {
+        guard let quota = specification.resources.quota, quota > 0 else { return 1 }
+        let period = max(specification.resources.period ?? 100_000, 1)
+        return UInt8(min(max((UInt64(quota) + period - 1) / period, 1), RunOptions.maximumCPUs))
+    }
+
+    /// The VMM's cgroup: the engine's, or one of ours.
+    func placement() throws(ContainerError) -> Placement? {
+        guard Identity.available == .fresh else { return nil }
+        var components = specification.cgroupsPath.split(separator: "/").map(String.init)
+        guard !specification.cgroupsPath.contains(":") else {
+            throw .bundle(
+                field: "linux.cgroupsPath",
+                problem: " \"\(specification.cgroupsPath)\" is for systemd, which is not asked: tell the engine to manage cgroups by itself (cgroupfs)")
+        }
+        guard !components.contains("..") else { throw .bundle(field: "linux.cgroupsPath", problem: " leads out of the hierarchy") }
+        if components.isEmpty { components = ["swiftlet", identifier] }
+        let name = components.removeLast()
+        var placement = Placement(parent: "/" + components.joined(separator: "/"), memory: memory, cpus: cpus)
+        placement.name = name
+        placement.addFileServer(memory: memory)
+        let resources = specification.resources
+        if let quota = resources.quota, quota > 0 { placement.limits.processorTime = UInt64(quota) * 100_000 / max(resources.period ?? 100_000, 1) }
+        if let shares = resources.shares, shares > 0 { placement.limits.processorShares = shares }
+        if let weight = resources.diskWeight, weight > 0 { placement.limits.diskWeight = weight }
+        return placement
+    }
+
+    /// `files`: with the file server's socket.
+    func configuration(
+        _ files: LaunchFiles, _ lifecycle: LifecycleDescriptors, seccomp: SeccompProgram?, inputIsEmpty: Bool, launched: UInt64
+    ) throws(ContainerError) -> LaunchConfiguration {
+        var machine = MachineConfiguration(memory: memory, cpus: cpus, kernel: files.kernel, initrd: files.initrd, disks: [])
+        machine.files = files.fileServer
+        let input = inputIsEmpty && !process.terminal ? 0 : LaunchPlan.inputPort
+        let messages = [
+            HostMessage.createContainer(containerSpec()).frame,
+            HostMessage.startProcess(try processSpec(input: input, seccomp)).frame,
+        ]
+        guard messages.allSatisfy({ $0.payload.count <= Frame.payloadLimit }) else { throw .tooLargeRequest }
+        var supervisor = SupervisorConfiguration(
+            frames: messages.flatMap(\.bytes), process: LaunchPlan.firstProcess, inputPort: input, outputPort: LaunchPlan.outputPort,
+            errorPort: process.terminal ? 0 : LaunchPlan.errorPort, terminal: process.terminal)
+        supervisor.lifecycle = lifecycle
+        return LaunchConfiguration(machine: machine, task: .container(supervisor), launched: launched)
+    }
+
+    // MARK: The container
+
+    private func containerSpec() -> ContainerSpec {
+        var spec = ContainerSpec(
+            container: LaunchPlan.container, hostname: Text(specification.hostname.isEmpty ? String(identifier.prefix(12)) : specification.hostname),
+            root: .tree(0), storage: .memory(bytes: 0), readOnlyRoot: specification.root.isReadOnly)
+        spec.hasTrees = true
+        spec.mounts = mounts.map { mount, tree in
+            guard let tree else { return mount.inGuest }
+            return MountSpec(
+                destination: Text(mount.destination), type: "bind", source: trees[tree].isFile ? .file(UInt32(tree)) : .directory(UInt32(tree)),
+                options: mount.options.filter { !["bind", "rbind"].contains($0) }.map { Text($0) })
+        }
+        spec.makesDevices = !mounts.contains { $0.tree != nil && $0.mount.destination == "/dev" }
+        spec.parameters = specification.parameters.sorted { $0.key < $1.key }.map { name, value in
+            let path = "/proc/sys/" + String(name.map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
+            return InjectedFile(path: Text(path), mode: 0, contents: Array(value.utf8))
+        }
+        spec.maskedPaths = specification.maskedPaths.map { Text($0) }
+        spec.readOnlyPaths = specification.readOnlyPaths.map { Text($0) }
+        spec.deviceProgram = DeviceProgram.compile(deviceRules)
+        spec.processLimit = UInt32(clamping: max(0, specification.resources.processes ?? 0))
+        return spec
+    }
+
+    /// What every container needs may be made and opened, whatever else is forbidden, as with runc.
+    private var deviceRules: [DeviceRule] {
+        [DeviceRule(allow: false, .any, .all)] + specification.resources.devices.compactMap(DeviceRule.init) + DeviceRule.standard.dropFirst()
+    }
+
+    private func processSpec(input: UInt32, _ seccomp: SeccompProgram?) throws(ContainerError) -> ProcessSpec {
+        let size = process.consoleSize.map { WindowSize(rows: $0.rows, columns: $0.columns) } ?? WindowSize(rows: 0, columns: 0)
+        var spec = ProcessSpec(
+            container: LaunchPlan.container, process: LaunchPlan.firstProcess, arguments: process.arguments.map { Text($0) },
+            environment: process.environment.map { Text($0) }, workingDirectory: Text(process.workingDirectory),
+            streams: process.terminal
+                ? .terminal(port: LaunchPlan.outputPort, size: size)
+                : .pipes(input: input, output: LaunchPlan.outputPort, error: LaunchPlan.errorPort))
+        spec.user = Text("\(process.user.user):\(process.user.group)")
+        spec.additionalGroups = process.user.additionalGroups
+        spec.umask = process.user.umask ?? 0o022
+        spec.limits = try process.limits.map { (limit) throws(ContainerError) in
+            let name = limit.type.hasPrefix("RLIMIT_") ? limit.type.dropFirst(7).lowercased() : ""
+            guard let number = Quantities.limitNames.firstIndex(of: name) else {
+                throw .bundle(field: "process.rlimits", problem: " has the type \"\(limit.type)\", which is no limit")
+            }
+            return ResourceLimit(resource: UInt32(number), soft: limit.soft, hard: limit.hard)
+        }
+        spec.capabilities = capabilities.rawValue
+        spec.ambientCapabilities = Self.capabilities(process.ambient).rawValue
+        spec.noNewPrivileges = process.noNewPrivileges
+        spec.filter = seccomp?.bytes ?? []
+        spec.waits = true
+        return spec
+    }
+
+    /// The bounding set.
+    var capabilities: CapabilitySet { Self.capabilities(process.bounding ?? []) }
+
+    /// A name that this version doesn't know is one that the guest's kernel doesn't have either.
+    private static func capabilities(_ names: [String]) -> CapabilitySet {
+        names.reduce(into: []) { set, name in set.formUnion(CapabilitySet(name: name) ?? []) }
+    }
+}
+
+extension RuntimeSpecification.Mount {
+    fileprivate var isBind: Bool { type == "bind" || options.contains("bind") || options.contains("rbind") }
+
+    /// As the guest's kernel has it: control groups are version 2 there.
+    fileprivate var inGuest: MountSpec {
+        let options = options.filter { !["private", "rprivate"].contains($0) }.map { Text($0) }
+        return MountSpec(
+            destination: Text(destination), type: type == "cgroup" ? "cgroup2" : Text(type), source: .name(Text(source.isEmpty ? type : source)),
+            options: options)
+    }
+}
+
+extension DeviceRule {
+    /// Nil for what is no device (pipes).
+    fileprivate init?(_ device: RuntimeSpecification.Device) {
+        let kind: Kind
+        switch device.type {
+        case "", "a": kind = .any
+        case "b": kind = .block
+        case "c", "u": kind = .character
+        default: return nil
+        }
+        var access: Access = []
+        if device.access.contains("m") { access.insert(.make) }
+        if device.access.contains("r") { access.insert(.read) }
+        if device.access.contains("w") { access.insert(.write) }
+        func number(_ value: Int64?) -> UInt32? { value.flatMap { $0 < 0 ? nil : UInt32(exactly: $0) } }
+        self.init(allow: device.allow, kind, major: number(device.major), minor: number(device.minor), access)
+    }
+}

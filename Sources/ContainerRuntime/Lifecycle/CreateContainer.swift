@@ -1,0 +1,140 @@
+// `swiftlet create`: everything is made and waits, and this process leaves; the VMM is the container from then on (docs/adr/0017).
+import CLinux
+import Confinement
+import Glibc
+import Images
+import Jail
+import LaunchConfiguration
+import LinuxSystem
+import OCI
+import Wire
+
+/// What `swiftlet create` was asked for.
+struct CreateOptions {
+    var identifier: String
+    /// As given; nil: the working directory.
+    var bundle: Text?
+    var pidFile: Text?
+    var consoleSocket: Text?
+}
+
+enum CreateContainer {
+    static func run(_ options: CreateOptions, _ directories: borrowing ContainerDirectories, in surroundings: Surroundings) throws(ContainerError) {
+        let bundle = try absolute(options.bundle ?? ".")
+        let specification = try read(bundle)
+        var plan = try BundlePlan(specification, for: options.identifier, in: bundle)
+        if plan.process.terminal && options.consoleSocket == nil {
+            throw .container("cannot allocate tty if runtime will detach without setting console socket: give --console-socket")
+        }
+        if !plan.process.terminal && options.consoleSocket != nil {
+            throw .container("cannot use console socket if process.terminal is not set: leave --console-socket out")
+        }
+        try ContainerDirectories.check(options.identifier)
+        let installation = surroundings.installation
+        let kernel = try installation.open("the kernel", installation.kernel)
+        let initrd = try installation.open("the initrd", installation.initrd)
+        let seccomp = try compile(specification.seccomp, plan.capabilities)
+        var mounts = plan.trees
+        let trees = try HostTrees.open(&mounts, named: "config.json")
+        guard !mounts[0].isFile else { throw .bundle(field: "root.path", problem: " is not a directory: \(mounts[0].source.string)") }
+        plan.note(mounts)
+        let placement = try plan.placement()
+
+        let directory = try directories.make(options.identifier)
+        do throws(ContainerError) {
+            let console = plan.process.terminal ? try Console(size: plan.process.consoleSize) : nil
+            let machine = try VMMProcess(from: installation, in: placement, terminal: console?.user.raw)
+            let fileServer = try FileServerProcess(trees, for: mounts, from: installation, in: machine.cgroup)
+            guard machine.waitForNamespaces() else { throw silent }
+            let record = ContainerRecord(
+                identifier: options.identifier, process: machine.pid, started: ContainerRecord.beginning(of: machine.pid) ?? 0, bundle: bundle,
+                rootDirectory: mounts[0].source.string, specification: specification,
+                cgroup: placement.map { $0.parent + "/" + ($0.name ?? "") }, created: Instant.now.seconds)
+            try directory.write(record)
+            let state = record.state(.creating, isWhole: false)
+            try HookRunner.run(specification.hooks.prestart, "prestart", state)
+            try HookRunner.run(specification.hooks.createRuntime, "createRuntime", state)
+
+            let (control, status) = try connections(directory)
+            let files = LaunchFiles(
+                kernel: Extent(descriptor: kernel.descriptor.raw, offset: 0, length: kernel.size),
+                initrd: Extent(descriptor: initrd.descriptor.raw, offset: 0, length: initrd.size), fileServer: fileServer.socket)
+            let lifecycle = LifecycleDescriptors(
+                control: control.raw, status: status.raw, owner: Identity.available == .fresh ? UInt32(geteuid()) : 0)
+            try machine.send(
+                plan.configuration(files, lifecycle, seccomp: seccomp, inputIsEmpty: inputIsNothing(), launched: surroundings.launched))
+            withExtendedLifetime((kernel, initrd, control, status)) {}
+            fileServer.letGo()
+            if let socket = options.consoleSocket { try console?.send(to: socket) }
+            switch machine.outcome() {
+            case .done: break
+            case .failed(let sentence): throw ContainerError.container(sentence.string)
+            case nil: throw silent
+            }
+            if let path = options.pidFile { try write(machine.pid, to: path) }
+            machine.letGo()
+            fileServer.letLiveOn()
+        } catch {
+            // The machine has ended with its value.
+            try? directory.remove(try? directory.read())
+            throw error
+        }
+    }
+
+    private static let silent = ContainerError.container("the container's machine ended before it was ready: what it said went where the container's errors go")
+
+    private static func connections(_ directory: ContainerDirectory) throws(ContainerError) -> (control: SharedDescriptor, status: SharedDescriptor) {
+        do throws(SystemError) {
+            return (SharedDescriptor(try directory.makeControl()), SharedDescriptor(try directory.makeStatus()))
+        } catch { throw .system(what: "the container cannot be made reachable", error) }
+    }
+
+    /// A reader of /dev/null needs nobody who reads it for it.
+    private static func inputIsNothing() -> Bool {
+        var (input, null) = (stat(), stat())
+        // SAFETY: the calls write one `stat` each, and read a string.
+        return unsafe fstat(STDIN_FILENO, &input) == 0 && stat("/dev/null", &null) == 0 && input.st_mode & S_IFMT == S_IFCHR && input.st_rdev == null.st_rdev
+    }
+
+    private static func compile(_ profile: JSONValue?, _ capabilities: CapabilitySet) throws(ContainerError) -> SeccompProgram? {
+        guard let profile else { return nil }
+        do throws(ConfinementError) {
+            return try SeccompCompiler.compile(SeccompProfile(configuration: profile), for: capabilities)
+        } catch { throw .confinement(error) }
+    }
+
+    private static func read(_ bundle: String) throws(ContainerError) -> RuntimeSpecification {
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            let file = try OwnedDescriptor.open(bundle + "/config.json", O_RDONLY | O_NONBLOCK)
+            guard try file.status().kind == .regular else { throw SystemError(call: "open", subject: bundle + "/config.json", errno: EINVAL) }
+            bytes = try readAll(file.raw, limit: Int(JSONDocument.sizeLimit) + 1)
+        } catch {
+            if error.errno == ENOENT { throw .container("JSON specification file \(bundle)/config.json not found: check --bundle") }
+            throw .file(what: "the bundle's configuration", error, remedy: "check --bundle")
+        }
+        guard bytes.count <= Int(JSONDocument.sizeLimit) else { throw .container("\(bundle)/config.json exceeds 4 MiB") }
+        do throws(OCIError) { return try RuntimeSpecification(json: bytes, name: "config.json") } catch { throw .container(error.description) }
+    }
+
+    private static func absolute(_ path: Text) throws(ContainerError) -> String {
+        // SAFETY: realpath reads the string and returns one that it has made, or nothing.
+        guard let resolved = unsafe realpath(path.string, nil) else {
+            throw .container("the bundle \(path.string) cannot be found: \(SystemError(call: "realpath", errno: clinux_errno()).reason): check --bundle")
+        }
+        defer { unsafe free(resolved) }
+        return unsafe String(cString: resolved)
+    }
+
+    /// Whole or not at all: engines wait for the name.
+    private static func write(_ pid: Int32, to path: Text) throws(ContainerError) {
+        let slash = path.bytes.lastIndex(of: UInt8(ascii: "/"))
+        let directory = slash.map { Array(path.bytes[...$0]) } ?? Array("./".utf8)
+        let temporary = directory + [UInt8(ascii: ".")] + path.bytes[(slash.map { $0 + 1 } ?? 0)...] + Array(".new".utf8)
+        do throws(SystemError) {
+            let file = try OwnedDescriptor.open(path: temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+            try writeAll(file.raw, Array("\(pid)".utf8))
+            try OwnedDescriptor.rename(path: temporary, to: path.bytes)
+        } catch { throw .system(what: "the pid file \(path.string) cannot be written", error) }
+    }
+}

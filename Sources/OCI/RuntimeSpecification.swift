@@ -1,0 +1,356 @@
+// A container as an engine describes it: config.json of the OCI runtime specification (config.md, config-linux.md).
+//
+// Of every field that the specification has for Linux it is known whether it is applied: `RuntimeSpecification` holds it; or refused: `refusals` names it. What the
+// specification doesn't know is ignored, as it demands.
+
+public struct RuntimeSpecification: Equatable, Sendable {
+    public struct User: Equatable, Sendable {
+        public var user: UInt32 = 0
+        public var group: UInt32 = 0
+        public var umask: UInt32?
+        public var additionalGroups: [UInt32] = []
+    }
+
+    public struct Limit: Equatable, Sendable {
+        /// As in `RLIMIT_NOFILE`.
+        public var type: String
+        public var soft: UInt64
+        public var hard: UInt64
+    }
+
+    /// In characters.
+    public struct ConsoleSize: Equatable, Sendable {
+        public var rows: UInt16
+        public var columns: UInt16
+    }
+
+    public struct Process: Equatable, Sendable {
+        public var terminal = false
+        public var consoleSize: ConsoleSize?
+        public var user = User()
+        public var arguments: [String] = []
+        /// NAME=VALUE each.
+        public var environment: [String] = []
+        public var workingDirectory = "/"
+        /// Names as in `CAP_CHOWN`. Nil: none at all.
+        public var bounding: [String]?
+        public var effective: [String] = []
+        public var ambient: [String] = []
+        public var limits: [Limit] = []
+        public var noNewPrivileges = false
+    }
+
+    public struct Root: Equatable, Sendable {
+        /// Absolute, or relative to the bundle.
+        public var path: String
+        public var isReadOnly: Bool
+    }
+
+    public struct Mount: Equatable, Sendable {
+        public var destination: String
+        public var type: String
+        public var source: String
+        public var options: [String]
+    }
+
+    public struct Hook: Equatable, Sendable {
+        public var path: String
+        /// The name that the program is called by included.
+        public var arguments: [String]
+        public var environment: [String]
+        /// In seconds.
+        public var timeout: Int64?
+    }
+
+    /// "Hooks" of config.md: those that run on the host.
+    public struct Hooks: Equatable, Sendable {
+        public var prestart: [Hook] = []
+        public var createRuntime: [Hook] = []
+        public var poststart: [Hook] = []
+        public var poststop: [Hook] = []
+
+        public init() {}
+    }
+
+    public struct Namespace: Equatable, Sendable {
+        public var type: String
+        public var path: String?
+    }
+
+    public struct Device: Equatable, Sendable {
+        public var allow: Bool
+        /// a, c, b, u or p; empty means a.
+        public var type: String
+        public var major: Int64?
+        public var minor: Int64?
+        /// Of r, w and m.
+        public var access: String
+    }
+
+    public struct Resources: Equatable, Sendable {
+        /// In bytes; zero and less: no limit.
+        public var memory: Int64?
+        public var quota: Int64?
+        public var period: UInt64?
+        public var shares: UInt64?
+        public var processes: Int64?
+        public var diskWeight: UInt64?
+        public var devices: [Device] = []
+    }
+
+    public var version: String
+    public var process: Process?
+    public var root: Root
+    public var hostname: String
+    public var mounts: [Mount]
+    public var hooks: Hooks
+    public var annotations: [String: String]
+    public var namespaces: [Namespace]
+    /// By their names, as in `net.core.somaxconn`.
+    public var parameters: [String: String]
+    public var resources: Resources
+    public var cgroupsPath: String
+    /// As a seccomp profile is written.
+    public var seccomp: JSONValue?
+    public var maskedPaths: [String]
+    public var readOnlyPaths: [String]
+    /// What can't be done here, each as a field and the reason.
+    public var refusals: [FieldError]
+
+    public init(json: [UInt8], name: String) throws(OCIError) {
+        self = try JSONDocument.decode(json, name: name) { value throws(FieldError) in try RuntimeSpecification(JSONObject(value)) }
+    }
+
+    private init(_ object: JSONObject) throws(FieldError) {
+        version = try object.require("ociVersion", try object.string("ociVersion"))
+        guard version.hasPrefix("1.") else { throw FieldError(path: "ociVersion", problem: " \"\(version)\" is not 1.x, which is what is understood") }
+        process = try object.object("process") { fields throws(FieldError) in try Process(fields) }
+        root = try object.require(
+            "root",
+            try object.object("root") { fields throws(FieldError) in
+                Root(path: try fields.require("path", try fields.string("path")), isReadOnly: try fields.boolean("readonly"))
+            })
+        hostname = try object.string("hostname") ?? ""
+        mounts = try object.list("mounts") { item throws(FieldError) in try Mount(JSONObject(item)) } ?? []
+        hooks = try object.object("hooks") { fields throws(FieldError) in try Hooks(fields) } ?? Hooks()
+        annotations = try object.object("annotations") { fields throws(FieldError) in try fields.texts() } ?? [:]
+        var linux = Linux()
+        if let found = try object.object("linux", { fields throws(FieldError) in try Linux(fields) }) { linux = found }
+        namespaces = linux.namespaces
+        parameters = linux.parameters
+        resources = linux.resources
+        cgroupsPath = linux.cgroupsPath
+        seccomp = linux.seccomp
+        maskedPaths = linux.maskedPaths
+        readOnlyPaths = linux.readOnlyPaths
+        refusals = try Self.refusals(object)
+    }
+
+    // MARK: What is refused
+
+    /// Fields that ask for something that a container here doesn't get. Empty ones ask for nothing.
+    private static let refused: [(path: [String], reason: String)] = [
+        (["domainname"], "a domain name is not supported"),
+        (["process", "apparmorProfile"], "there is no AppArmor in the machine's kernel"),
+        (["process", "selinuxLabel"], "there is no SELinux in the machine's kernel"),
+        (["process", "scheduler"], "scheduling policies are not supported"),
+        (["process", "ioPriority"], "priorities of input and output are not supported"),
+        (["process", "execCPUAffinity"], "affinities are not supported"),
+        (["hooks", "createContainer"], "hooks in the container's namespaces are not supported"),
+        (["hooks", "startContainer"], "hooks in the container are not supported"),
+        (["linux", "uidMappings"], "user namespaces are not supported: the machine is a wall of its own"),
+        (["linux", "gidMappings"], "user namespaces are not supported: the machine is a wall of its own"),
+        (["linux", "timeOffsets"], "time namespaces are not supported"),
+        (["linux", "devices"], "devices of the host can't be shown to a machine"),
+        (["linux", "netDevices"], "network devices can't be moved into a machine"),
+        (["linux", "mountLabel"], "there is no SELinux in the machine's kernel"),
+        (["linux", "intelRdt"], "resctrl is not supported"),
+        (["linux", "memoryPolicy"], "memory policies are not supported"),
+        (["linux", "personality"], "execution domains are not supported"),
+        (["linux", "resources", "hugepageLimits"], "limits of huge pages are not supported"),
+        (["linux", "resources", "network"], "network classes are not supported"),
+        (["linux", "resources", "rdma"], "RDMA is not supported"),
+        (["linux", "resources", "unified"], "settings of cgroups by name are not supported"),
+        (["linux", "resources", "blockIO", "weightDevice"], "weights of single devices are not supported"),
+        (["linux", "resources", "blockIO", "throttleReadBpsDevice"], "limits of single devices are not supported"),
+        (["linux", "resources", "blockIO", "throttleWriteBpsDevice"], "limits of single devices are not supported"),
+        (["linux", "resources", "blockIO", "throttleReadIOPSDevice"], "limits of single devices are not supported"),
+        (["linux", "resources", "blockIO", "throttleWriteIOPSDevice"], "limits of single devices are not supported"),
+        (["linux", "resources", "cpu", "cpus"], "sets of processors are not supported"),
+        (["linux", "resources", "cpu", "mems"], "sets of memory nodes are not supported"),
+        (["linux", "resources", "cpu", "realtimeRuntime"], "realtime limits are not supported"),
+        (["linux", "resources", "cpu", "realtimePeriod"], "realtime limits are not supported"),
+    ]
+
+    private static func refusals(_ object: JSONObject) throws(FieldError) -> [FieldError] {
+        var found: [FieldError] = []
+        for (path, reason) in refused {
+            guard let value = find(path[...], in: .object(object.members)), !value.asksForNothing else { continue }
+            found.append(FieldError(path: path.joined(separator: "."), problem: ": \(reason)"))
+        }
+        return found
+    }
+
+    private static func find(_ path: ArraySlice<String>, in value: JSONValue) -> JSONValue? {
+        guard let name = path.first else { return value }
+        guard case .object(let members) = value, let member = members.last(where: { $0.name == name }) else { return nil }
+        return find(path.dropFirst(), in: member.value)
+    }
+}
+
+extension JSONValue {
+    fileprivate var asksForNothing: Bool {
+        switch self {
+        case .null, .boolean(false), .integer(0), .string(""): true
+        case .array(let values): values.isEmpty
+        case .object(let members): members.allSatisfy(\.value.asksForNothing)
+        default: false
+        }
+    }
+}
+
+// MARK: Parts
+
+extension RuntimeSpecification.Process {
+    fileprivate init(_ object: JSONObject) throws(FieldError) {
+        terminal = try object.boolean("terminal")
+        consoleSize = try object.object("consoleSize") { size throws(FieldError) in
+            RuntimeSpecification.ConsoleSize(rows: try size.unsigned("height") ?? 0, columns: try size.unsigned("width") ?? 0)
+        }
+        user =
+            try object.object("user") { fields throws(FieldError) in
+                RuntimeSpecification.User(
+                    user: try fields.unsigned("uid") ?? 0, group: try fields.unsigned("gid") ?? 0, umask: try fields.unsigned("umask"),
+                    additionalGroups: try fields.list("additionalGids") { item throws(FieldError) in try item.unsigned() } ?? [])
+            } ?? user
+        arguments = try object.strings("args") ?? []
+        guard !arguments.isEmpty else { throw FieldError(path: "args", problem: " must not be empty") }
+        environment = try object.strings("env") ?? []
+        workingDirectory = try object.require("cwd", try object.string("cwd"))
+        guard workingDirectory.hasPrefix("/") else { throw FieldError(path: "cwd", problem: " must be an absolute path") }
+        if let sets = try object.object("capabilities", { sets throws(FieldError) in sets }) {
+            bounding = try sets.strings("bounding") ?? []
+            effective = try sets.strings("effective") ?? []
+            ambient = try sets.strings("ambient") ?? []
+        }
+        limits =
+            try object.list("rlimits") { item throws(FieldError) in
+                let fields = try JSONObject(item)
+                return RuntimeSpecification.Limit(
+                    type: try fields.require("type", try fields.string("type")), soft: try fields.limit("soft"), hard: try fields.limit("hard"))
+            } ?? []
+        noNewPrivileges = try object.boolean("noNewPrivileges")
+    }
+}
+
+extension RuntimeSpecification.Mount {
+    fileprivate init(_ object: JSONObject) throws(FieldError) {
+        destination = try object.require("destination", try object.string("destination"))
+        type = try object.string("type") ?? ""
+        source = try object.string("source") ?? ""
+        options = try object.strings("options") ?? []
+        for name in ["uidMappings", "gidMappings"] where object.value(name) != nil {
+            throw FieldError(path: name, problem: ": id-mapped mounts are not supported")
+        }
+    }
+}
+
+extension RuntimeSpecification.Hooks {
+    public init(_ object: JSONObject) throws(FieldError) {
+        prestart = try Self.list(object, "prestart")
+        createRuntime = try Self.list(object, "createRuntime")
+        poststart = try Self.list(object, "poststart")
+        poststop = try Self.list(object, "poststop")
+    }
+
+    private static func list(_ object: JSONObject, _ name: String) throws(FieldError) -> [RuntimeSpecification.Hook] {
+        try object.list(name) { item throws(FieldError) in
+            let fields = try JSONObject(item)
+            let path = try fields.require("path", try fields.string("path"))
+            guard path.hasPrefix("/") else { throw FieldError(path: "path", problem: " must be absolute") }
+            return RuntimeSpecification.Hook(
+                path: path, arguments: try fields.strings("args") ?? [path], environment: try fields.strings("env") ?? [],
+                timeout: try fields.integer("timeout"))
+        } ?? []
+    }
+}
+
+/// The object `linux`.
+private struct Linux {
+    var namespaces: [RuntimeSpecification.Namespace] = []
+    var parameters: [String: String] = [:]
+    var resources = RuntimeSpecification.Resources()
+    var cgroupsPath = ""
+    var seccomp: JSONValue?
+    var maskedPaths: [String] = []
+    var readOnlyPaths: [String] = []
+
+    init() {}
+
+    init(_ object: JSONObject) throws(FieldError) {
+        namespaces =
+            try object.list("namespaces") { item throws(FieldError) in
+                let fields = try JSONObject(item)
+                return RuntimeSpecification.Namespace(
+                    type: try fields.require("type", try fields.string("type")), path: try fields.string("path"))
+            } ?? []
+        parameters = try object.object("sysctl") { fields throws(FieldError) in try fields.texts() } ?? [:]
+        resources = try object.object("resources") { fields throws(FieldError) in try Self.resources(fields) } ?? resources
+        cgroupsPath = try object.string("cgroupsPath") ?? ""
+        seccomp = object.value("seccomp")
+        maskedPaths = try object.strings("maskedPaths") ?? []
+        readOnlyPaths = try object.strings("readonlyPaths") ?? []
+        let propagation = try object.string("rootfsPropagation") ?? ""
+        guard ["", "private", "rprivate", "slave", "rslave"].contains(propagation) else {
+            throw FieldError(path: "rootfsPropagation", problem: " \"\(propagation)\": mounts don't pass between a machine and its host")
+        }
+    }
+
+    private static func resources(_ object: JSONObject) throws(FieldError) -> RuntimeSpecification.Resources {
+        var resources = RuntimeSpecification.Resources()
+        resources.memory = try object.object("memory") { memory throws(FieldError) in try memory.integer("limit") } ?? nil
+        _ = try object.object("cpu") { cpu throws(FieldError) in
+            resources.quota = try cpu.integer("quota")
+            resources.period = try cpu.unsigned("period")
+            resources.shares = try cpu.unsigned("shares")
+        }
+        resources.processes = try object.object("pids") { pids throws(FieldError) in try pids.integer("limit") } ?? nil
+        resources.diskWeight = try object.object("blockIO") { io throws(FieldError) in try io.unsigned("weight") } ?? nil
+        resources.devices =
+            try object.list("devices") { item throws(FieldError) in
+                let fields = try JSONObject(item)
+                return RuntimeSpecification.Device(
+                    allow: try fields.boolean("allow"), type: try fields.string("type") ?? "", major: try fields.integer("major"),
+                    minor: try fields.integer("minor"), access: try fields.string("access") ?? "rwm")
+            } ?? []
+        return resources
+    }
+}
+
+extension JSONObject {
+    fileprivate func boolean(_ name: String) throws(FieldError) -> Bool {
+        guard let value = value(name) else { return false }
+        guard case .boolean(let isTrue) = value else { throw .wrongType(name) }
+        return isTrue
+    }
+
+    fileprivate func unsigned<Number: FixedWidthInteger & UnsignedInteger>(_ name: String) throws(FieldError) -> Number? {
+        guard let value = value(name) else { return nil }
+        do throws(FieldError) { return try value.unsigned() } catch { throw error.within(name) }
+    }
+
+    /// Of setrlimit(2): RLIM_INFINITY is beyond the parser's integers.
+    fileprivate func limit(_ name: String) throws(FieldError) -> UInt64 {
+        guard let value = value(name) else { throw FieldError(path: name, problem: " is missing") }
+        return value == .otherNumber ? .max : try unsigned(name) ?? 0
+    }
+}
+
+extension JSONValue {
+    fileprivate func unsigned<Number: FixedWidthInteger & UnsignedInteger>() throws(FieldError) -> Number {
+        guard case .integer(let number) = self, let fitting = Number(exactly: number) else {
+            throw FieldError(path: "", problem: " is no number from 0 to \(Number.max)")
+        }
+        return fitting
+    }
+}
