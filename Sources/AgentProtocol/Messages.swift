@@ -144,8 +144,8 @@ public enum AgentMessage: Equatable, Sendable {
     case processStarted(process: UInt32, pid: UInt32)
     /// Sent after the process's last output byte has been handed to its streams.
     case processExited(process: UInt32, status: ExitStatus)
-    /// One sentence for the user, without a trailing newline. The request that failed has no other answer.
-    case failed(kind: FailureKind, text: Text)
+    /// One sentence for the user, without a trailing newline. The request that failed has no other answer. `process`: the one that it was about; 0: none.
+    case failed(process: UInt32, kind: FailureKind, text: Text)
 
     public enum Kind: UInt16 {
         case hello = 1
@@ -179,8 +179,9 @@ public enum AgentMessage: Equatable, Sendable {
             kind = .processExited
             encoder.integer(process)
             status.encode(into: &encoder)
-        case .failed(let failure, let text):
+        case .failed(let process, let failure, let text):
             kind = .failed
+            encoder.integer(process)
             encoder.integer(failure.rawValue)
             text.encode(into: &encoder)
         }
@@ -198,8 +199,9 @@ public enum AgentMessage: Equatable, Sendable {
         case .processStarted: self = .processStarted(process: try decoder.integer(), pid: try decoder.integer())
         case .processExited: self = .processExited(process: try decoder.integer(), status: try ExitStatus(from: &decoder))
         case .failed:
+            let process: UInt32 = try decoder.integer()
             guard let failure = FailureKind(rawValue: try decoder.integer()) else { throw .unknownValue }
-            self = .failed(kind: failure, text: try Text(from: &decoder))
+            self = .failed(process: process, kind: failure, text: try Text(from: &decoder))
         }
         try decoder.finish()
     }

@@ -111,6 +111,8 @@ public enum ContainerError: Error, Equatable, CustomStringConvertible {
 
     /// The same of the commands of an OCI runtime, as with runc.
     public static let runtimeExitCode: Int32 = 1
+    /// Of `exec` alone, whose other statuses are its process's.
+    public static let execExitCode: Int32 = 255
 
     /// What a shell sees when a command for images fails: as with Docker's, 125 only where its options are wrong.
     public var imageCommandExitCode: Int32 {

@@ -12,8 +12,15 @@ public enum LifecycleStatus: UInt8, Sendable, CaseIterable {
 public enum ControlRequest: WireCodable, Equatable, Sendable {
     /// Execute the process that waits. Answered when it has been executed, or can't be.
     case start
-    /// Send the container's process a signal, whatever it means to the VMM itself.
+    /// Send the process a signal, whatever it means to the VMM itself: the container's, or the one that was executed by this connection.
     case signal(UInt8)
+    /// With it comes a connected, non-blocking stream socket: the next of the streams of a process to execute.
+    case stream
+    /// Execute one more process. With it comes a file with the process (AgentProtocol's ProcessSpec), in which the ports of the streams are counted from 1, as they were sent.
+    /// Answered by `done` when it runs, and by `exited` in the end. It lives no longer than the connection.
+    case execute
+    /// The terminal of the process that was executed has another size, in characters.
+    case resize(rows: UInt16, columns: UInt16)
 
     /// Of an encoded request, in bytes.
     public static let sizeLimit = 16
@@ -24,6 +31,12 @@ public enum ControlRequest: WireCodable, Equatable, Sendable {
         case .signal(let number):
             encoder.integer(UInt8(2))
             encoder.integer(number)
+        case .stream: encoder.integer(UInt8(3))
+        case .execute: encoder.integer(UInt8(4))
+        case .resize(let rows, let columns):
+            encoder.integer(UInt8(5))
+            encoder.integer(rows)
+            encoder.integer(columns)
         }
     }
 
@@ -34,6 +47,9 @@ public enum ControlRequest: WireCodable, Equatable, Sendable {
             let number: UInt8 = try decoder.integer()
             guard (1...64).contains(number) else { throw .unknownValue }
             self = .signal(number)
+        case 3: self = .stream
+        case 4: self = .execute
+        case 5: self = .resize(rows: try decoder.integer(), columns: try decoder.integer())
         default: throw .unknownValue
         }
     }
@@ -44,6 +60,8 @@ public enum ControlReply: WireCodable, Equatable, Sendable {
     case done
     /// One sentence for the user.
     case failed(Text)
+    /// The process that was executed has ended, with this exit code, or 128 + n after signal n.
+    case exited(UInt8)
 
     /// Of an encoded reply, in bytes.
     public static let sizeLimit = 16384
@@ -59,6 +77,9 @@ public enum ControlReply: WireCodable, Equatable, Sendable {
         case .failed(let text):
             encoder.integer(UInt8(1))
             text.encode(into: &encoder)
+        case .exited(let code):
+            encoder.integer(UInt8(2))
+            encoder.integer(code)
         }
     }
 
@@ -66,6 +87,7 @@ public enum ControlReply: WireCodable, Equatable, Sendable {
         switch try decoder.integer(UInt8.self) {
         case 0: self = .done
         case 1: self = .failed(try Text(from: &decoder))
+        case 2: self = .exited(try decoder.integer())
         default: throw .unknownValue
         }
     }

@@ -29,8 +29,9 @@ public enum MachineTask: WireCodable, Equatable, Sendable {
 public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
     /// Frames (HostMessage) sent to the agent when it has said hello, back to back.
     public var frames: [UInt8]
-    /// The process whose exit status ends the VM.
+    /// The process whose exit status ends the VM, and the container that it is in.
     public var process: UInt32
+    public var container: UInt32 = 1
     /// Host ports of the process's streams; with a terminal, `outputPort` carries both directions and `errorPort` is 0. 0: not connected.
     public var inputPort: UInt32
     public var outputPort: UInt32
@@ -54,6 +55,7 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
     public func encode(into encoder: inout WireEncoder) {
         encoder.byteString(frames)
         encoder.integer(process)
+        encoder.integer(container)
         encoder.integer(inputPort)
         encoder.integer(outputPort)
         encoder.integer(errorPort)
@@ -65,6 +67,7 @@ public struct SupervisorConfiguration: WireCodable, Equatable, Sendable {
     public init(from decoder: inout WireDecoder) throws(WireError) {
         frames = try decoder.byteString(atMost: 16 << 20)
         process = try decoder.integer()
+        container = try decoder.integer()
         inputPort = try decoder.integer()
         outputPort = try decoder.integer()
         errorPort = try decoder.integer()

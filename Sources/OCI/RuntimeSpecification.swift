@@ -9,6 +9,13 @@ public struct RuntimeSpecification: Equatable, Sendable {
         public var group: UInt32 = 0
         public var umask: UInt32?
         public var additionalGroups: [UInt32] = []
+
+        public init(user: UInt32 = 0, group: UInt32 = 0, umask: UInt32? = nil, additionalGroups: [UInt32] = []) {
+            self.user = user
+            self.group = group
+            self.umask = umask
+            self.additionalGroups = additionalGroups
+        }
     }
 
     public struct Limit: Equatable, Sendable {
@@ -100,6 +107,8 @@ public struct RuntimeSpecification: Equatable, Sendable {
 
     public var version: String
     public var process: Process?
+    /// The same as it is written; null where there is none.
+    public var processValue: JSONValue
     public var root: Root
     public var hostname: String
     public var mounts: [Mount]
@@ -125,6 +134,7 @@ public struct RuntimeSpecification: Equatable, Sendable {
         version = try object.require("ociVersion", try object.string("ociVersion"))
         guard version.hasPrefix("1.") else { throw FieldError(path: "ociVersion", problem: " \"\(version)\" is not 1.x, which is what is understood") }
         process = try object.object("process") { fields throws(FieldError) in try Process(fields) }
+        processValue = object.value("process") ?? .null
         root = try object.require(
             "root",
             try object.object("root") { fields throws(FieldError) in
@@ -182,6 +192,11 @@ public struct RuntimeSpecification: Equatable, Sendable {
         (["linux", "resources", "cpu", "realtimePeriod"], "realtime limits are not supported"),
     ]
 
+    /// What a process by itself, as `swiftlet exec --process` has it, asks for and doesn't get.
+    public static func refusals(ofProcess value: JSONValue) throws(FieldError) -> [FieldError] {
+        try refusals(JSONObject(.object([JSONValue.Member(name: "process", value: value)])))
+    }
+
     private static func refusals(_ object: JSONObject) throws(FieldError) -> [FieldError] {
         var found: [FieldError] = []
         for (path, reason) in refused {
@@ -212,6 +227,9 @@ extension JSONValue {
 // MARK: Parts
 
 extension RuntimeSpecification.Process {
+    /// Of a document of its own.
+    public init(_ value: JSONValue) throws(FieldError) { try self.init(JSONObject(value)) }
+
     fileprivate init(_ object: JSONObject) throws(FieldError) {
         terminal = try object.boolean("terminal")
         consoleSize = try object.object("consoleSize") { size throws(FieldError) in

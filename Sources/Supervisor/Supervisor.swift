@@ -19,6 +19,8 @@ import Wire
 public final class Supervisor {
     /// Exit status of Swiftlet's own errors, as `docker run` has it.
     public static let ownFailure = Jail.failure
+    /// Sockets of commands, and of the streams of processes that they execute.
+    private static let connectionLimit: UInt64 = 1024
 
     private enum State {
         case waiting
@@ -43,6 +45,9 @@ public final class Supervisor {
     private var terminal: Terminal?
     private var state = State.waiting
     private var commands: ControlSocket?
+    private lazy var executions = Executions(in: configuration.container, after: configuration.process, of: machine) { [unowned self] message in
+        control?.send(message.frame.bytes)
+    }
     /// A socket to the command that creates the container, until it has been told how that went.
     private var creator: Int32?
     /// `swiftlet start`, until it has been told how that went.
@@ -77,7 +82,7 @@ public final class Supervisor {
                 terminal?.makeRaw()
             }
             defer { terminal?.restore() }
-            try machine.start(outputs: outputs)
+            try machine.start(outputs: outputs, connections: configuration.lifecycle == nil ? 0 : Self.connectionLimit)
             let end = try machine.run()
             if case .ended(let status) = state { return status }
             terminal?.restore()
@@ -116,7 +121,8 @@ public final class Supervisor {
         // A creator that is gone before it was told had no time to say that there is such a container: nobody would ever start it.
         try machine.eventLoop.add(creator, .readable) { _ in Jail.orphaned() }
         commands = try ControlSocket(OwnedDescriptor(owning: lifecycle.control), of: lifecycle.owner, on: machine.eventLoop) {
-            [unowned self] request, connection in obey(request, connection)
+            [unowned self] request, file, connection in obey(request, file, connection)
+        } closed: { [unowned self] connection in executions.abandon(connection)
         }
     }
 
@@ -156,6 +162,7 @@ public final class Supervisor {
     // MARK: Events
 
     private func receive(_ message: AgentMessage) {
+        if commands != nil, executions.receive(message) { return }
         switch (message, state) {
         case (.hello(AgentProtocol.version), .waiting):
             state = .starting
@@ -173,9 +180,9 @@ public final class Supervisor {
             if isOver { return }
             state = .draining(status: status.code)
             endIfDrained()
-        case (.failed(let kind, let text), .waiting), (.failed(let kind, let text), .starting), (.failed(let kind, let text), .created):
+        case (.failed(_, let kind, let text), .waiting), (.failed(_, let kind, let text), .starting), (.failed(_, let kind, let text), .created):
             fail(kind: kind, text: text.string)
-        case (.failed(_, let text), _): printError("swiftlet: \(text.string)")
+        case (.failed(_, _, let text), _): printError("swiftlet: \(text.string)")
         default: fail(kind: .agent, text: "the guest's agent sent a message out of turn")
         }
     }
@@ -210,8 +217,19 @@ public final class Supervisor {
 
     // MARK: Commands
 
-    private func obey(_ request: ControlRequest, _ command: ControlSocket.Connection) {
+    private func obey(_ request: ControlRequest, _ file: SharedDescriptor?, _ command: ControlSocket.Connection) {
         switch (request, state) {
+        case (.stream, .running):
+            guard let file, command.streams.count < 3 else { return command.answer(.failed("the process's streams can't be connected")) }
+            command.streams.append(file)
+        case (.execute, .running): executions.begin(file, for: command)
+        case (.stream, _): break
+        case (.execute, _): command.answer(.failed("cannot exec in a container that is not running"))
+        case (.signal(let number), .running) where command.process != nil:
+            control?.send(HostMessage.signal(process: command.process ?? 0, number: number).frame.bytes)
+        case (.resize(let rows, let columns), _):
+            guard let process = command.process else { return }
+            control?.send(HostMessage.resize(process: process, size: WindowSize(rows: rows, columns: columns)).frame.bytes)
         case (.start, .created):
             starter = command
             state = .starting

@@ -49,7 +49,7 @@ public final class UnpackingSupervisor {
         case (.hello(let version), .waiting):
             fail("the initrd's agent speaks protocol \(version), not \(AgentProtocol.version): rebuild the initrd")
         case (.layerUnpacked, .unpacking(let step)): finish(step)
-        case (.failed(_, let text), .waiting), (.failed(_, let text), .unpacking):
+        case (.failed(_, _, let text), .waiting), (.failed(_, _, let text), .unpacking):
             fail(machine.hostFailure.isEmpty ? text.string : lost)
         default: fail("the guest's agent sent a message out of turn")
         }

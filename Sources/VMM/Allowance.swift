@@ -9,8 +9,8 @@ extension Jail.Allowance {
     /// Stacks, and what the devices, the agent's messages and the container's streams keep in memory, in bytes.
     private static let ownMemory: UInt64 = 128 << 20
 
-    /// `outputs`: where the process writes to besides disks. One that is a file grows as the caller's own limit lets it.
-    init(for machine: MachineConfiguration, outputs: [Int32]) throws(SystemError) {
+    /// `connections`: sockets that it may get later. `outputs`: where the process writes to besides disks. One that is a file grows as the caller's own limit lets it.
+    init(for machine: MachineConfiguration, outputs: [Int32], connections: UInt64) throws(SystemError) {
         let next = try OwnedDescriptor.duplicate(of: 0)
         let highest = max(machine.descriptors.max() ?? 0, next.raw)
         var fileSize: UInt64? = 0
@@ -19,7 +19,7 @@ extension Jail.Allowance {
         // What the guest opens grows as the caller's own limit lets it, too.
         if machine.files != nil { fileSize = nil }
         let opened = machine.files == nil ? 0 : DeviceSet.openFileLimit
-        self.init(descriptors: UInt64(highest) + Self.spareDescriptors + UInt64(opened), memory: machine.memory + Self.ownMemory, fileSize: fileSize)
+        self.init(descriptors: UInt64(highest) + Self.spareDescriptors + connections + UInt64(opened), memory: machine.memory + Self.ownMemory, fileSize: fileSize)
     }
 }
 

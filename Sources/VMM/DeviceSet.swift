@@ -129,6 +129,8 @@ final class DeviceSet {
 
     func expose(port: UInt32, socket: consuming OwnedDescriptor) { host.expose(port: port, socket: socket) }
 
+    func withdraw(port: UInt32) { host.withdraw(port: port) }
+
     /// Serves what the guest left in its queues, gives readers a second to take it, and resets devices, which closes the streams' host ends. Disks and file systems are left
     /// alone: who waits for the end doesn't wait for them.
     func disconnect() {

@@ -139,15 +139,23 @@ public final class MicroVM {
         devices.expose(port: port, socket: try socket.duplicate())
     }
 
+    /// The same for one that somebody else may hold, too.
+    public func expose(port: UInt32, socket: SharedDescriptor) throws(SystemError) {
+        devices.expose(port: port, socket: try OwnedDescriptor.duplicate(of: socket.raw))
+    }
+
+    /// Takes back an exposed socket that the guest hasn't connected to.
+    public func withdraw(port: UInt32) { devices.withdraw(port: port) }
+
     /// Ends every stream between guest and host, so that their readers see the end of what was sent.
     public func disconnectStreams() { devices.disconnect() }
 
     // MARK: Running
 
     /// Completes the machine, starts its threads and closes the jail. All other threads must be there by now, all files open, and signals blocked that the process wants to
-    /// see as events. `outputs`: where the process writes to besides disks. What can fail for a reason the user can change has failed by the end, but for a host that the
+    /// see as events. `outputs`: where the process writes to besides disks; `connections`: how many sockets it may get later. What can fail for a reason the user can change has failed by the end, but for a host that the
     /// probe rejects: that ends `run`.
-    public func start(outputs: [Int32]) throws {
+    public func start(outputs: [Int32], connections: UInt64 = 0) throws {
         try eventLoop.add(end.descriptor, .readable) { [unowned self] _ in eventLoop.stop() }
         let gate = try Gate()
         try devices.watch(on: eventLoop) { (worker) throws(SystemError) in try worker.start(behind: gate, filters) }
@@ -165,7 +173,7 @@ public final class MicroVM {
             let thread = VCPUThread(vcpu: vcpu, memory: memory, ports: ports, registers: registers, timeline: timeline, end: end)
             try thread.start(at: vcpu.id == 0 ? entry : nil, behind: gate, filters)
         }
-        try Jail.lock(try Jail.Allowance(for: configuration, outputs: outputs), filters)
+        try Jail.lock(try Jail.Allowance(for: configuration, outputs: outputs, connections: connections), filters)
         gate.open()
     }
 

@@ -69,6 +69,7 @@ extension ThreadKind {
 
     private static let commands: [Rule] = [
         .allow("accept4", for: "the OCI commands, which connect to a socket that is there from the start"),
+        .allow("fcntl", .bits(1, mask: 0xFFFF_FFFF, are: UInt64(F_DUPFD_CLOEXEC)), for: "streams of processes that the commands execute"),
         .allow("getsockopt", .argument(1, is: UInt64(SOL_SOCKET)), .argument(2, is: UInt64(SO_PEERCRED)), for: "whose commands they are"),
     ]
 

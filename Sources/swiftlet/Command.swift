@@ -34,17 +34,19 @@ enum Command {
     /// As engines call a runtime: options may come first, the status is runc's, and the reason goes to the log that they read.
     private static func runRuntime(_ arguments: [Text], launched: UInt64) {
         var global = GlobalOptions()
+        var isExec = false
         do throws(ContainerError) {
             let rest: [Text]
             (global, rest) = try GlobalOptions.parse(arguments)
             guard let word = rest.first?.string else { throw .usage("no command after the options", command: "swiftlet") }
             guard let command = RuntimeCommand(rawValue: word) else { throw unknown(word) }
+            isExec = command == .exec
             let surroundings = Surroundings(installation: try Installation.current(), environment: Process.environment, launched: launched)
             try command.run(Array(rest.dropFirst()), global, in: surroundings) { Process.print($0) }
         } catch {
             global.note(error)
             Process.report(error)
-            exit(ContainerError.runtimeExitCode)
+            exit(isExec ? ContainerError.execExitCode : ContainerError.runtimeExitCode)
         }
     }
 

@@ -40,7 +40,7 @@ private let hostMessages: [HostMessage] = [
 
 private let agentMessages: [AgentMessage] = [
     .hello(version: 1), .layerUnpacked, .containerReady(container: 1), .processReady(process: 2), .processStarted(process: 2, pid: 77),
-    .processExited(process: 2, status: .signalled(9)), .failed(kind: .notFound, text: "no such command"),
+    .processExited(process: 2, status: .signalled(9)), .failed(process: 2, kind: .notFound, text: "no such command"),
 ]
 
 @Test(arguments: hostMessages) func hostMessageSurvivesTheWire(message: HostMessage) throws {

@@ -182,12 +182,6 @@ public enum Run {
     }
 
     private static func currentWindowSize() -> WindowSize {
-        var size = winsize()
-        for descriptor in [STDOUT_FILENO, STDIN_FILENO, STDERR_FILENO] {
-            // SAFETY: TIOCGWINSZ writes one winsize.
-            let result = unsafe withUnsafeMutablePointer(to: &size) { unsafe clinux_ioctl_pointer(descriptor, CLINUX_TIOCGWINSZ, $0) }
-            if result == 0 { return WindowSize(rows: size.ws_row, columns: size.ws_col) }
-        }
-        return WindowSize(rows: 0, columns: 0)
+        [STDOUT_FILENO, STDIN_FILENO, STDERR_FILENO].lazy.compactMap(TerminalMode.size).first ?? WindowSize(rows: 0, columns: 0)
     }
 }

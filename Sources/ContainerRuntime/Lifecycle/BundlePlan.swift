@@ -46,6 +46,7 @@ struct BundlePlan {
         self.mounts = mounts
         try checkNamespaces()
         try checkTexts()
+        try process.checkTexts()
     }
 
     /// Whether each of `trees` is a single file, which is known when they have been opened.
@@ -101,7 +102,6 @@ struct BundlePlan {
     /// No path, argument or variable holds a NUL, which JSON can.
     private func checkTexts() throws(ContainerError) {
         let lists = [
-            ("process.args", process.arguments), ("process.env", process.environment), ("process.cwd", [process.workingDirectory]),
             ("root.path", [specification.root.path]), ("hostname", [specification.hostname]),
             ("mounts", specification.mounts.flatMap { [$0.destination, $0.source, $0.type] + $0.options }),
             ("linux.maskedPaths", specification.maskedPaths), ("linux.readonlyPaths", specification.readOnlyPaths),
@@ -159,7 +159,7 @@ struct BundlePlan {
         let input = inputIsEmpty && !process.terminal ? 0 : LaunchPlan.inputPort
         let messages = [
             HostMessage.createContainer(containerSpec()).frame,
-            HostMessage.startProcess(try processSpec(input: input, seccomp)).frame,
+            HostMessage.startProcess(try firstProcess(input: input, seccomp)).frame,
         ]
         guard messages.allSatisfy({ $0.payload.count <= Frame.payloadLimit }) else { throw .tooLargeRequest }
         var supervisor = SupervisorConfiguration(
@@ -167,6 +167,15 @@ struct BundlePlan {
             errorPort: process.terminal ? 0 : LaunchPlan.errorPort, terminal: process.terminal)
         supervisor.lifecycle = lifecycle
         return LaunchConfiguration(machine: machine, task: .container(supervisor), launched: launched)
+    }
+
+    private func firstProcess(input: UInt32, _ seccomp: SeccompProgram?) throws(ContainerError) -> ProcessSpec {
+        var spec = try process.spec(
+            process.terminal
+                ? .terminal(port: LaunchPlan.outputPort, size: process.windowSize)
+                : .pipes(input: input, output: LaunchPlan.outputPort, error: LaunchPlan.errorPort), filter: seccomp?.bytes ?? [])
+        spec.waits = true
+        return spec
     }
 
     // MARK: The container
@@ -197,40 +206,6 @@ struct BundlePlan {
     /// What every container needs may be made and opened, whatever else is forbidden, as with runc.
     private var deviceRules: [DeviceRule] {
         [DeviceRule(allow: false, .any, .all)] + specification.resources.devices.compactMap(DeviceRule.init) + DeviceRule.standard.dropFirst()
-    }
-
-    private func processSpec(input: UInt32, _ seccomp: SeccompProgram?) throws(ContainerError) -> ProcessSpec {
-        let size = process.consoleSize.map { WindowSize(rows: $0.rows, columns: $0.columns) } ?? WindowSize(rows: 0, columns: 0)
-        var spec = ProcessSpec(
-            container: LaunchPlan.container, process: LaunchPlan.firstProcess, arguments: process.arguments.map { Text($0) },
-            environment: process.environment.map { Text($0) }, workingDirectory: Text(process.workingDirectory),
-            streams: process.terminal
-                ? .terminal(port: LaunchPlan.outputPort, size: size)
-                : .pipes(input: input, output: LaunchPlan.outputPort, error: LaunchPlan.errorPort))
-        spec.user = Text("\(process.user.user):\(process.user.group)")
-        spec.additionalGroups = process.user.additionalGroups
-        spec.umask = process.user.umask ?? 0o022
-        spec.limits = try process.limits.map { (limit) throws(ContainerError) in
-            let name = limit.type.hasPrefix("RLIMIT_") ? limit.type.dropFirst(7).lowercased() : ""
-            guard let number = Quantities.limitNames.firstIndex(of: name) else {
-                throw .bundle(field: "process.rlimits", problem: " has the type \"\(limit.type)\", which is no limit")
-            }
-            return ResourceLimit(resource: UInt32(number), soft: limit.soft, hard: limit.hard)
-        }
-        spec.capabilities = capabilities.rawValue
-        spec.ambientCapabilities = Self.capabilities(process.ambient).rawValue
-        spec.noNewPrivileges = process.noNewPrivileges
-        spec.filter = seccomp?.bytes ?? []
-        spec.waits = true
-        return spec
-    }
-
-    /// The bounding set.
-    var capabilities: CapabilitySet { Self.capabilities(process.bounding ?? []) }
-
-    /// A name that this version doesn't know is one that the guest's kernel doesn't have either.
-    private static func capabilities(_ names: [String]) -> CapabilitySet {
-        names.reduce(into: []) { set, name in set.formUnion(CapabilitySet(name: name) ?? []) }
     }
 }
 

@@ -2,9 +2,12 @@
 //
 //   state.json   what is known of it (`ContainerRecord`), written whole before anybody is told of the container
 //   status       one byte, the VMM's word on how far it has come (`LifecycleStatus`)
+//   seccomp      the compiled profile, where there is one
 //   control      the socket on which the VMM takes requests (`ControlRequest`)
 //
 // Nothing else is believed: whether it still runs is asked of the kernel. Commands that change it hold a lock on the directory, which ends with them, however they end.
+import AgentProtocol
+import Confinement
 import Glibc
 import Jail
 import LaunchConfiguration
@@ -117,6 +120,7 @@ final class ContainerDirectory {
     private static let record = "state.json"
     private static let status = "status"
     private static let control = "control"
+    private static let filter = "seccomp"
 
     var hasRecord: Bool {
         get throws(SystemError) { try directory.status(ofChild: Self.record) != nil }
@@ -160,6 +164,23 @@ final class ContainerDirectory {
         return file
     }
 
+    /// The container's compiled seccomp profile, for what is executed in it later; empty: none.
+    func write(seccomp: SeccompProgram?) throws(ContainerError) {
+        guard let seccomp else { return }
+        do throws(SystemError) {
+            let file = try directory.open(child: Self.filter, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+            try writeAll(file.raw, seccomp.bytes)
+        } catch { throw .system(what: "the state of the container \(identifier) cannot be kept", error) }
+    }
+
+    func seccomp() throws(ContainerError) -> [UInt8] {
+        do throws(SystemError) {
+            guard try directory.status(ofChild: Self.filter) != nil else { return [] }
+            let file = try directory.open(child: Self.filter, O_RDONLY)
+            return try readAll(file.raw, limit: ProcessSpec.filterLimit + 1)
+        } catch { throw .system(what: "the state of the container \(identifier) cannot be read", error) }
+    }
+
     func status(of record: ContainerRecord) -> ContainerStatus {
         guard record.isAlive else { return .stopped }
         guard let file = try? directory.open(child: Self.status, O_RDONLY), let byte = try? readAll(file.raw, limit: 16).first else { return .stopped }
@@ -174,6 +195,13 @@ final class ContainerDirectory {
 
     /// However long the directory's own name is, this one fits into an address.
     private var controlPath: String { "/proc/self/fd/\(directory.raw)/\(Self.control)" }
+
+    /// A connection of its own.
+    func connect(limit: Int) throws(ContainerError) -> PacketSocket {
+        do throws(SystemError) {
+            return PacketSocket(owning: try UnixSocket.connectForPackets(to: controlPath), limit: limit)
+        } catch { throw .container("container not running") }
+    }
 
     func makeControl() throws(SystemError) -> OwnedDescriptor { try UnixSocket.listenForPackets(at: controlPath) }
 
@@ -191,7 +219,7 @@ final class ContainerDirectory {
         switch reply {
         case .done: return
         case .failed(let sentence): throw .container(sentence.string)
-        case nil: throw .container("container not running")
+        case .exited, nil: throw .container("container not running")
         }
     }
 

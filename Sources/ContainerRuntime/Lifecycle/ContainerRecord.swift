@@ -17,6 +17,8 @@ struct ContainerRecord: Equatable {
     /// In its hierarchies; nil: none.
     var cgroup: String?
     var hooks: RuntimeSpecification.Hooks
+    /// The configuration's `process`: what others are executed like.
+    var template: JSONValue
 
     /// Not more than a configuration has.
     static let sizeLimit = Int(JSONDocument.sizeLimit) + 65536
@@ -34,6 +36,7 @@ struct ContainerRecord: Equatable {
         self.created = created
         self.cgroup = cgroup
         hooks = specification.hooks
+        template = specification.processValue
     }
 
     init(json: [UInt8], name: String) throws(OCIError) {
@@ -50,6 +53,7 @@ struct ContainerRecord: Equatable {
         annotations = try object.object("annotations") { fields throws(FieldError) in try fields.texts() } ?? [:]
         created = try object.require("created", try object.integer("created"))
         cgroup = try object.string("cgroup")
+        template = try object.require("process", object.value("process"))
         hooks = try object.object("hooks") { fields throws(FieldError) in try RuntimeSpecification.Hooks(fields) } ?? RuntimeSpecification.Hooks()
     }
 
@@ -57,7 +61,8 @@ struct ContainerRecord: Equatable {
         .object(
             ("id", .string(identifier)), ("pid", .integer(Int64(process))), ("started", .integer(Int64(clamping: started))),
             ("bundle", .string(bundle)), ("rootfs", .string(rootDirectory)), ("annotations", annotations.json), ("created", .integer(created)),
-            ("cgroup", cgroup.map(JSONValue.string)), ("hooks", hooks.json))
+            ("cgroup", cgroup.map(JSONValue.string)), ("hooks", hooks.json),
+            ("process", template))
     }
 
     /// The specification's "State" (runtime.md), for hooks and `swiftlet state`; runc's has more members, which engines read.

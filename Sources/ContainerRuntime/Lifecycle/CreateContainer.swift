@@ -33,7 +33,7 @@ enum CreateContainer {
         let installation = surroundings.installation
         let kernel = try installation.open("the kernel", installation.kernel)
         let initrd = try installation.open("the initrd", installation.initrd)
-        let seccomp = try compile(specification.seccomp, plan.capabilities)
+        let seccomp = try compile(specification.seccomp, plan.process.capabilities)
         var mounts = plan.trees
         let trees = try HostTrees.open(&mounts, named: "config.json")
         guard !mounts[0].isFile else { throw .bundle(field: "root.path", problem: " is not a directory: \(mounts[0].source.string)") }
@@ -50,6 +50,7 @@ enum CreateContainer {
                 identifier: options.identifier, process: machine.pid, started: ContainerRecord.beginning(of: machine.pid) ?? 0, bundle: bundle,
                 rootDirectory: mounts[0].source.string, specification: specification,
                 cgroup: placement.map { $0.parent + "/" + ($0.name ?? "") }, created: Instant.now.seconds)
+            try directory.write(seccomp: seccomp)
             try directory.write(record)
             let state = record.state(.creating, isWhole: false)
             try HookRunner.run(specification.hooks.prestart, "prestart", state)
@@ -69,9 +70,9 @@ enum CreateContainer {
             switch machine.outcome() {
             case .done: break
             case .failed(let sentence): throw ContainerError.container(sentence.string)
-            case nil: throw silent
+            case .exited, nil: throw silent
             }
-            if let path = options.pidFile { try write(machine.pid, to: path) }
+            if let path = options.pidFile { try PIDFile.write(machine.pid, to: path) }
             machine.letGo()
             fileServer.letLiveOn()
         } catch {
@@ -124,17 +125,5 @@ enum CreateContainer {
         }
         defer { unsafe free(resolved) }
         return unsafe String(cString: resolved)
-    }
-
-    /// Whole or not at all: engines wait for the name.
-    private static func write(_ pid: Int32, to path: Text) throws(ContainerError) {
-        let slash = path.bytes.lastIndex(of: UInt8(ascii: "/"))
-        let directory = slash.map { Array(path.bytes[...$0]) } ?? Array("./".utf8)
-        let temporary = directory + [UInt8(ascii: ".")] + path.bytes[(slash.map { $0 + 1 } ?? 0)...] + Array(".new".utf8)
-        do throws(SystemError) {
-            let file = try OwnedDescriptor.open(path: temporary, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-            try writeAll(file.raw, Array("\(pid)".utf8))
-            try OwnedDescriptor.rename(path: temporary, to: path.bytes)
-        } catch { throw .system(what: "the pid file \(path.string) cannot be written", error) }
     }
 }

@@ -6,7 +6,7 @@ import OCI
 public import Wire
 
 public enum RuntimeCommand: String, Sendable {
-    case create, start, state, kill, delete, list, features
+    case create, start, state, kill, delete, exec, list, features
 }
 
 private enum GlobalOption: Equatable, Sendable {
@@ -70,6 +70,7 @@ public struct GlobalOptions: Equatable, Sendable {
 }
 
 private enum RuntimeOption: Equatable, Sendable {
+    case detach, tty, process, environment, workingDirectory, user, capability, noNewPrivileges
     case bundle, pidFile, consoleSocket, noPivot, noNewKeyring, preserveDescriptors, all, force, format, quiet, help
 
     static func parser(_ command: RuntimeCommand) -> OptionParser<RuntimeOption> {
@@ -84,6 +85,20 @@ private enum RuntimeOption: Equatable, Sendable {
                     .init(.noNewKeyring, "no-new-keyring", .none, "Taken note of: the machine has keyrings of its own"),
                     .init(.preserveDescriptors, "preserve-fds", .required("N"), "Only 0: descriptors don't pass into a machine"),
                 ]
+            case .exec:
+                [
+                    .init(.detach, "detach", short: "d", .none, "Let it run by itself"),
+                    .init(.tty, "tty", short: "t", .none, "Give it a terminal"),
+                    .init(.process, "process", short: "p", .required("FILE"), "The process as JSON, as in config.json"),
+                    .init(.pidFile, "pid-file", .required("FILE"), "Write the id of the host's process for it to this file"),
+                    .init(.consoleSocket, "console-socket", .required("SOCKET"), "Send the terminal's other side to this socket"),
+                    .init(.environment, "env", short: "e", .required("NAME=VALUE"), "Set a variable (repeatable)"),
+                    .init(.workingDirectory, "cwd", .required("DIR"), "Its working directory in the container"),
+                    .init(.user, "user", short: "u", .required("UID[:GID]"), "Run it as this user"),
+                    .init(.capability, "cap", short: "c", .required("NAME"), "Add a capability (repeatable)"),
+                    .init(.noNewPrivileges, "no-new-privs", .none, "Its privileges never grow"),
+                    .init(.preserveDescriptors, "preserve-fds", .required("N"), "Only 0: descriptors don't pass into a machine"),
+                ]
             case .kill: [.init(.all, "all", short: "a", .none, "Send it to all processes of the container: only with KILL")]
             case .delete: [.init(.force, "force", short: "f", .none, "Kill the container first; one that isn't there is no error")]
             case .list:
@@ -94,7 +109,7 @@ private enum RuntimeOption: Equatable, Sendable {
             case .start, .state, .features: []
             }
         return OptionParser(
-            command: "swiftlet \(command.rawValue)", definitions: own + [.init(.help, "help", short: "h", .none, "Show this help")], isInterspersed: true)
+            command: "swiftlet \(command.rawValue)", definitions: own + [.init(.help, "help", short: "h", .none, "Show this help")], isInterspersed: command != .exec)
     }
 }
 
@@ -104,6 +119,7 @@ extension RuntimeCommand {
         case .create: "create [OPTIONS] ID\n\nMakes a container of a bundle; 'swiftlet start' runs it."
         case .start: "start ID\n\nRuns the process of a container that was created."
         case .state: "state ID\n\nShows a container's state as JSON."
+        case .exec: "exec [OPTIONS] ID COMMAND [ARG...]\n\nRuns one more process in a container."
         case .kill: "kill [OPTIONS] ID [SIGNAL]\n\nSends a signal (TERM) to a container's process."
         case .delete: "delete [OPTIONS] ID\n\nRemoves a container that has stopped."
         case .list: "list [OPTIONS]\n\nLists the containers of --root."
@@ -118,7 +134,7 @@ extension RuntimeCommand {
         if options.contains(where: { $0.key == .help }) {
             return print("Usage: swiftlet [GLOBAL OPTIONS] \(summary)\n\nOptions:\n\(parser.help)\nGlobal options:\n\(GlobalOptions.help)")
         }
-        let most = self == .list || self == .features ? 0 : self == .kill ? 2 : 1
+        let most = self == .list || self == .features ? 0 : self == .kill ? 2 : self == .exec ? .max : 1
         guard operands.count <= most else { throw parser.usage("\"\(operands[most].string)\" is too much") }
         guard most == 0 || !operands.isEmpty else { throw parser.usage("no container: give its ID") }
         if self == .features { return print(try Self.text(Self.featureList)) }
@@ -150,8 +166,32 @@ extension RuntimeCommand {
             guard let signal = Quantities.signal(text) else { throw parser.usage("unknown signal \"\(text)\"") }
             try Self.kill(try directories.find(identifier), signal, all: options.contains { $0.key == .all })
         case .delete: try Self.delete(identifier, directories, isForced: options.contains { $0.key == .force })
+        case .exec: exit(try ExecContainer.run(try Self.execution(options, Array(operands.dropFirst())), try directories.find(identifier)))
         case .list, .features: break
         }
+    }
+
+    private static func execution(_ options: [ParsedOption<RuntimeOption>], _ command: [Text]) throws(ContainerError) -> ExecOptions {
+        var request = ExecOptions()
+        request.arguments = command
+        for option in options {
+            switch option.key {
+            case .detach: request.isDetached = true
+            case .tty: request.terminal = true
+            case .process: request.processFile = option.value
+            case .pidFile: request.pidFile = option.value
+            case .consoleSocket: request.consoleSocket = option.value
+            case .environment: request.environment += option.value.map { [$0] } ?? []
+            case .workingDirectory: request.workingDirectory = option.value
+            case .user: request.user = option.value
+            case .capability: request.capabilities += option.value.map { [$0] } ?? []
+            case .noNewPrivileges: request.noNewPrivileges = true
+            case .preserveDescriptors where option.value?.string != "0":
+                throw .container("--preserve-fds: descriptors don't pass into a machine: leave it out")
+            default: break
+            }
+        }
+        return request
     }
 
     // MARK: Each of them

@@ -77,10 +77,10 @@ final class Agent {
         do { try InputOutput.writeAll(control.raw, message.frame.bytes) } catch { Machine.fail("the host's connection is gone: \(error)") }
     }
 
-    private func report(_ failure: Failure) { report(failure.kind, failure.text.bytes) }
+    private func report(_ failure: Failure, process: UInt32 = 0) { report(failure.kind, failure.text.bytes, process: process) }
 
-    private func report(_ kind: FailureKind, _ text: [UInt8]) {
-        send(.failed(kind: kind, text: Text(bytes: text.filter { $0 != 0 }) ?? "unknown"))
+    private func report(_ kind: FailureKind, _ text: [UInt8], process: UInt32 = 0) {
+        send(.failed(process: process, kind: kind, text: Text(bytes: text.filter { $0 != 0 }) ?? "unknown"))
     }
 
     // MARK: The poller
@@ -126,7 +126,7 @@ final class Agent {
         case .createContainer(let spec):
             do { try create(spec) } catch { report(error) }
         case .startProcess(let spec):
-            do { try start(spec) } catch { report(error) }
+            do { try start(spec) } catch { report(error, process: spec.process) }
         case .execute(let number):
             for process in processes where process.number == number { try? InputOutput.send(process.report.raw, [ReportTag.ready]) }
         case .signal(let number, let signal):
@@ -193,28 +193,28 @@ final class Agent {
         }
         switch container.state {
         case .ready: try start(spec, in: container, joining: nil)
-        case .running(let pid): try start(spec, in: container, joining: pid)
+        case .running(let first): try start(spec, in: container, joining: first)
         case .ended: throw Failure(.agent, "container \(Int(spec.container)) has ended")
         }
     }
 
-    private func start(_ spec: ProcessSpec, in container: Container, joining pid: Int32?) throws(Failure) {
+    private func start(_ spec: ProcessSpec, in container: Container, joining first: Int32?) throws(Failure) {
         do throws(SystemError) {
             let ends = try ChildEnds(spec.streams)
             let process = try OwnedDescriptor.packetPair().use { (ours, theirs) throws(SystemError) in
                 let launch = Launch(
-                    container: container, process: spec, joins: pid, input: ends.input, output: ends.output, error: ends.error,
+                    container: container, process: spec, joins: first, input: ends.input, output: ends.output, error: ends.error,
                     report: theirs.raw, timeline: timeline)
                 let group = container.group.raw
                 let child =
-                    if let pid { try Processes.fork(joiningProcessesOf: pid, cgroup: group) } else {
+                    if let first { try Processes.fork(joiningProcessesOf: first, cgroup: group) } else {
                         try Processes.fork(into: Launch.namespaces, cgroup: group)
                     }
                 if child == 0 { launch.run() }
-                return ContainerProcess(spec, in: container, pid: child, isFirst: pid == nil, report: ours, streams: ends.ours)
+                return ContainerProcess(spec, in: container, pid: child, isFirst: first == nil, report: ours, streams: ends.ours)
             }
             ends.closeTheirs()
-            if pid == nil { container.state = .running(pid: process.pid) }
+            if first == nil { container.state = .running(first: try Processes.open(process.pid).release()) }
             processes.append(process)
             try watch(process.report.raw, .starting(process))
             for endpoint in process.endpoints { try watch(endpoint.descriptor.raw, .stream(endpoint), edgeTriggered: true) }
@@ -316,7 +316,7 @@ final class Agent {
                 mark(.processExited)
             }
             if let failure = process.failure {
-                report(failure.kind, failure.text)
+                report(failure.kind, failure.text, process: process.number)
                 continue
             }
             switch status {

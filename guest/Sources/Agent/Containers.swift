@@ -6,8 +6,8 @@ internal import GuestSystem
 final class Container {
     enum State {
         case ready
-        /// Its first process runs, or has run: `pid` names its namespaces.
-        case running(pid: Int32)
+        /// `first`: a descriptor of its first process, whose namespaces are the container's. Never closed: the machine ends with it.
+        case running(first: Int32)
         case ended
     }
 

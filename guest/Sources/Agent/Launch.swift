@@ -9,7 +9,7 @@ internal import Wire
 struct Launch {
     let container: Container
     let process: ProcessSpec
-    /// The container's first process makes the container's surroundings; `namespaces` of another one are those of the process with this id.
+    /// The container's first process makes the container's surroundings; another one joins the namespaces of the process that this descriptor holds.
     let joins: Int32?
     /// The child's ends of its pipes; -1: /dev/null.
     let input: Int32

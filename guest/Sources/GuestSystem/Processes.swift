@@ -25,10 +25,15 @@ public enum Processes {
         try systemCall { guest_clone(UInt64(namespaces.rawValue), cgroup) }
     }
 
-    /// fork(2), the child in the PID namespace of the process `pid` (setns(2): the caller itself stays where it is).
-    @inline(never) public static func fork(joiningProcessesOf pid: Int32, cgroup: Int32) throws(SystemError) -> Int32 {
-        let own = OwnedDescriptor(owning: try systemCall { guest_pidfd_open(getpid()) })
-        try join(.process, of: pid)
+    /// A descriptor of the process `pid`, by which it is known in other PID namespaces, too.
+    @inline(never) public static func open(_ pid: Int32) throws(SystemError) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try systemCall { guest_pidfd_open(pid) })
+    }
+
+    /// fork(2), the child in the PID namespace of a process (setns(2): the caller itself stays where it is).
+    @inline(never) public static func fork(joiningProcessesOf process: Int32, cgroup: Int32) throws(SystemError) -> Int32 {
+        let own = try open(getpid())
+        try join(.process, of: process)
         let child = guest_clone(0, cgroup)
         if child == 0 { return 0 }
         let error = SystemError.last
@@ -88,10 +93,9 @@ public enum Processes {
         try systemCall { unsafe name.withUnsafeBytes { unsafe sethostname($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count) } }
     }
 
-    /// Joins the namespaces of the process `pid`.
-    @inline(never) public static func join(_ namespaces: NamespaceFlags, of pid: Int32) throws(SystemError) {
-        let descriptor = OwnedDescriptor(owning: try systemCall { guest_pidfd_open(pid) })
-        try systemCall { setns(descriptor.raw, Int32(truncatingIfNeeded: namespaces.rawValue)) }
+    /// Joins the namespaces of a process.
+    @inline(never) public static func join(_ namespaces: NamespaceFlags, of process: Int32) throws(SystemError) {
+        try systemCall { setns(process, Int32(truncatingIfNeeded: namespaces.rawValue)) }
     }
 
     /// New namespaces for this process.
