@@ -1,7 +1,7 @@
 // The VMM's cgroup (cgroups(7)): version 2, or the controllers of version 1 where they are mounted. It is there before the VMM, which is born into it.
 import CLinux
 import Glibc
-import LinuxSystem
+public import LinuxSystem
 
 /// What a VMM may use of the machine. Nil: as much as there is.
 public struct CgroupLimits: Equatable, Sendable {
@@ -107,6 +107,31 @@ public final class Cgroup: Sendable {
             guard let parent = try? OwnedDescriptor.open(([hierarchy] + components).joined(separator: "/"), O_RDONLY | O_DIRECTORY) else { continue }
             remove(name, from: parent)
         }
+    }
+
+    // MARK: Standing still
+
+    /// All processes of a cgroup of version 2 stand still, or go on (cgroup.freeze); returns when they do. Version 1 throws ENOTSUP. `path`: as for `remove`.
+    public static func freeze(_ isFrozen: Bool, at path: String) throws(SystemError) {
+        guard (try? isUnified()) == true else { throw SystemError(call: "open", subject: "cgroup.freeze", errno: ENOTSUP) }
+        let directory = try OwnedDescriptor.open(root + "/" + path, O_RDONLY | O_DIRECTORY)
+        try write(isFrozen ? "1" : "0", to: "cgroup.freeze", in: directory)
+        // As runc has it: a process in the middle of something in the kernel takes a moment.
+        for _ in 0..<2000 {
+            if try self.isFrozen(directory) == isFrozen { return }
+            usleep(5000)
+        }
+        throw SystemError(call: "write", subject: "cgroup.freeze", errno: ETIMEDOUT)
+    }
+
+    /// Whether they stand still; false for version 1.
+    public static func isFrozen(at path: String) -> Bool {
+        guard (try? isUnified()) == true, let directory = try? OwnedDescriptor.open(root + "/" + path, O_RDONLY | O_DIRECTORY) else { return false }
+        return (try? isFrozen(directory)) == true
+    }
+
+    private static func isFrozen(_ directory: borrowing OwnedDescriptor) throws(SystemError) -> Bool {
+        String(decoding: try read("cgroup.events", in: directory), as: UTF8.self).split(separator: "\n").contains("frozen 1")
     }
 
     // MARK: Files

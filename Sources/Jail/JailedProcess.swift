@@ -12,9 +12,9 @@ public struct JailedProcess: ~Copyable {
     private let handle: OwnedDescriptor
 
     /// Executes `arguments[0]` with an empty environment. Of this process's descriptors it gets the standard ones and those of `kept`; instead of the standard ones
-    /// `terminal`, where one is given, as the controlling terminal of its session.
+    /// `streams`, where one is given: a terminal controls its session then.
     public init(
-        _ arguments: [String], as identity: Identity, kept: [Int32], cgroup: Cgroup?, terminal: Int32? = nil
+        _ arguments: [String], as identity: Identity, kept: [Int32], cgroup: Cgroup?, streams: Int32? = nil
     ) throws(JailError) {
         let flags = Jail.hasWalls ? cjail_new_processes | (identity == .caller ? cjail_new_user : 0) : 0
         let user = (geteuid(), getegid())
@@ -25,7 +25,7 @@ public struct JailedProcess: ~Copyable {
             // SAFETY: clone3 writes one descriptor; without CLONE_VM the child has its own copy of everything.
             pid = try systemCall("clone3") { unsafe cjail_fork(flags, directory, &raw) }
         } catch { throw .namespaces(error) }
-        if pid == 0 { Self.becomeChild(arguments, identity == .caller ? user : nil, kept, cgroup, terminal) }
+        if pid == 0 { Self.becomeChild(arguments, identity == .caller ? user : nil, kept, cgroup, streams) }
         cgroup?.release()
         self.pid = pid
         handle = OwnedDescriptor(owning: raw)
@@ -52,14 +52,14 @@ public struct JailedProcess: ~Copyable {
 
     // MARK: The child
 
-    private static func becomeChild(_ arguments: [String], _ user: (uid_t, gid_t)?, _ kept: [Int32], _ cgroup: Cgroup?, _ terminal: Int32?) -> Never {
+    private static func becomeChild(_ arguments: [String], _ user: (uid_t, gid_t)?, _ kept: [Int32], _ cgroup: Cgroup?, _ streams: Int32?) -> Never {
         do throws(SystemError) {
             try cgroup?.enter()
             if let user { try mapUser(user) }
             try systemCall("setsid") { setsid() }
-            if let terminal {
-                try systemCall("ioctl TIOCSCTTY") { clinux_ioctl(terminal, CLINUX_TIOCSCTTY, 0) }
-                for number in STDIN_FILENO...STDERR_FILENO { try systemCall("dup2") { dup2(terminal, number) } }
+            if let streams {
+                if isatty(streams) == 1 { try systemCall("ioctl TIOCSCTTY") { clinux_ioctl(streams, CLINUX_TIOCSCTTY, 0) } }
+                for number in STDIN_FILENO...STDERR_FILENO { try systemCall("dup2") { dup2(streams, number) } }
             }
             try systemCall("close_range") { cjail_close_on_exec_from(3) }
             for descriptor in kept { try systemCall("fcntl") { clinux_fcntl(descriptor, F_SETFD, 0) } }

@@ -132,7 +132,9 @@ public struct RuntimeSpecification: Equatable, Sendable {
 
     private init(_ object: JSONObject) throws(FieldError) {
         version = try object.require("ociVersion", try object.string("ociVersion"))
-        guard version.hasPrefix("1.") else { throw FieldError(path: "ociVersion", problem: " \"\(version)\" is not 1.x, which is what is understood") }
+        guard version.hasPrefix("1.") else {
+            throw FieldError(path: "ociVersion", problem: " \"\(version)\" is not 1.x, which is what is understood")
+        }
         process = try object.object("process") { fields throws(FieldError) in try Process(fields) }
         processValue = object.value("process") ?? .null
         root = try object.require(

@@ -121,8 +121,10 @@ public final class Supervisor {
         // A creator that is gone before it was told had no time to say that there is such a container: nobody would ever start it.
         try machine.eventLoop.add(creator, .readable) { _ in Jail.orphaned() }
         commands = try ControlSocket(OwnedDescriptor(owning: lifecycle.control), of: lifecycle.owner, on: machine.eventLoop) {
-            [unowned self] request, file, connection in obey(request, file, connection)
-        } closed: { [unowned self] connection in executions.abandon(connection)
+            [unowned self] request, file, connection in
+            obey(request, file, connection)
+        } closed: { [unowned self] connection in
+            executions.abandon(connection)
         }
     }
 

@@ -19,7 +19,9 @@ extension Jail.Allowance {
         // What the guest opens grows as the caller's own limit lets it, too.
         if machine.files != nil { fileSize = nil }
         let opened = machine.files == nil ? 0 : DeviceSet.openFileLimit
-        self.init(descriptors: UInt64(highest) + Self.spareDescriptors + connections + UInt64(opened), memory: machine.memory + Self.ownMemory, fileSize: fileSize)
+        self.init(
+            descriptors: UInt64(highest) + Self.spareDescriptors + connections + UInt64(opened), memory: machine.memory + Self.ownMemory,
+            fileSize: fileSize)
     }
 }
 

@@ -104,6 +104,10 @@ enum Command {
           start     Run the process of a container that was created
           state     Show a container's state
           list      List containers that were created
+          exec      Run one more process in a container
+          ps        Show the process of the host that a container is
+          pause     Have a container stand still
+          resume    Have it go on
           kill      Send a signal to a container's process
           delete    Remove a container
           features  Show what engines may ask of this runtime
@@ -129,7 +133,7 @@ enum Command {
                     + "or 'docker buildx build -o type=oci,dest=FILE .', then 'swiftlet load -i FILE'", command: "swiftlet")
         case "history": advice = "'swiftlet inspect' shows what is known about an image"
         case "export": advice = "'swiftlet save' writes whole images"
-        case "ps", "exec", "logs", "stop", "rm", "attach", "wait", "restart", "pause", "unpause",
+        case "logs", "stop", "rm", "attach", "wait", "restart", "unpause",
             "stats", "top", "cp", "container", "update", "rename", "port", "diff", "events":
             advice = "a container lives as long as its 'swiftlet run': send that process a signal to end it"
         case "network", "volume", "compose", "system", "info", "context", "plugin", "swarm", "service", "stack", "node", "secret", "config":

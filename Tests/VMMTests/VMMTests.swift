@@ -38,7 +38,8 @@ import Testing
     ] {
         for byte in "[    1.5] \(line)\n".utf8 { log.receive(byte) }
     }
-    #expect(log.panic == "Kernel panic - not syncing: Fatal exception (Oops: invalid opcode: 0000 [#1] SMP, RIP: 0010:serve+0x0/0x10, EFLAGS: 00010246)")
+    #expect(
+        log.panic == "Kernel panic - not syncing: Fatal exception (Oops: invalid opcode: 0000 [#1] SMP, RIP: 0010:serve+0x0/0x10, EFLAGS: 00010246)")
 }
 
 @Test func kernelLogCutsALineThatNeverEnds() {

@@ -18,9 +18,11 @@ private let process: ProcessSpec = {
 private let container: ContainerSpec = {
     var spec = ContainerSpec(
         container: 1, hostname: "host", root: .image(disk: 0), storage: .disk(index: 1), readOnlyRoot: true)
-    spec.mounts = [MountSpec(destination: "/tmp", type: "tmpfs", source: .name("tmpfs"), options: ["size=64k", "nosuid"]),
+    spec.mounts = [
+        MountSpec(destination: "/tmp", type: "tmpfs", source: .name("tmpfs"), options: ["size=64k", "nosuid"]),
         MountSpec(destination: "/data", type: "bind", source: .directory(0), options: []),
-        MountSpec(destination: "/file", type: "bind", source: .file(1), options: ["ro"])]
+        MountSpec(destination: "/file", type: "bind", source: .file(1), options: ["ro"]),
+    ]
     spec.hasTrees = true
     spec.parameters = [InjectedFile(path: "/proc/sys/kernel/msgmax", mode: 0, contents: [0x31])]
     spec.files = [InjectedFile(path: "/etc/hosts", mode: 0o644, contents: Array("127.0.0.1 localhost\n".utf8))]

@@ -15,8 +15,10 @@ final class FileServerProcess {
     private var vmmSocket: SharedDescriptor?
     private var livesOn = false
 
-    /// `trees`: with the mounts that they are for, in the same order.
-    init(_ trees: [OpenFile], for mounts: [BindMount], from installation: Installation, in cgroup: Cgroup?) throws(ContainerError) {
+    /// `trees`: with the mounts that they are for, in the same order. `streams`: its standard ones, if not this process's.
+    init(_ trees: [OpenFile], for mounts: [BindMount], from installation: Installation, in cgroup: Cgroup?, streams: Int32? = nil)
+        throws(ContainerError)
+    {
         let filters = try installation.open("the seccomp filters", installation.filters)
         let identity = Identity.available
         do {
@@ -26,7 +28,8 @@ final class FileServerProcess {
                 socket: sockets.first.raw, filters: filters.descriptor.raw, lifeline: lifelines.first.raw, identity: identity.rawValue,
                 cache: CacheMode.auto.rawValue,
                 trees: zip(trees, mounts).map { .init(descriptor: $0.descriptor.raw, isReadOnly: $1.isReadOnly) })
-            process = try JailedProcess([installation.fileServer] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup)
+            process = try JailedProcess(
+                [installation.fileServer] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup, streams: streams)
             // The child has its own now; until then none of these may be closed.
             withExtendedLifetime((trees, filters)) {}
             lifeline = lifelines.second

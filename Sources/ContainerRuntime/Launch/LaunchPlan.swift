@@ -116,7 +116,8 @@ public struct LaunchPlan: Sendable {
                 destination: mount.destination, type: "bind", source: mount.isFile ? .file(UInt32(index)) : .directory(UInt32(index)),
                 options: mount.isReadOnly ? ["ro"] : [])
         }
-        return (options.temporaryMounts + binds).enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }.map(\.element)
+        return (options.temporaryMounts + binds).enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }.map(
+            \.element)
     }
 
     private func processSpec() throws(ContainerError) -> ProcessSpec {

@@ -32,7 +32,8 @@ final class VMMProcess {
             let mask = Self.block(Self.attended)
             defer { Self.restore(mask) }
             do {
-                process = try JailedProcess([installation.vmm] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup, terminal: terminal)
+                process = try JailedProcess(
+                    [installation.vmm] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup, streams: terminal)
             } catch {
                 cgroup?.remove()
                 throw error

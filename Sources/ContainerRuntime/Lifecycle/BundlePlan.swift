@@ -135,7 +135,8 @@ struct BundlePlan {
         guard !specification.cgroupsPath.contains(":") else {
             throw .bundle(
                 field: "linux.cgroupsPath",
-                problem: " \"\(specification.cgroupsPath)\" is for systemd, which is not asked: tell the engine to manage cgroups by itself (cgroupfs)")
+                problem:
+                    " \"\(specification.cgroupsPath)\" is for systemd, which is not asked: tell the engine to manage cgroups by itself (cgroupfs)")
         }
         guard !components.contains("..") else { throw .bundle(field: "linux.cgroupsPath", problem: " leads out of the hierarchy") }
         if components.isEmpty { components = ["swiftlet", identifier] }

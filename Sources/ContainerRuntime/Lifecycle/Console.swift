@@ -20,7 +20,8 @@ final class Console {
             try systemCall("ioctl TIOCSPTLCK") { unsafe clinux_ioctl_pointer(raw, CLINUX_TIOCSPTLCK, &unlocked) }
             try systemCall("ioctl TIOCGPTN") { unsafe clinux_ioctl_pointer(raw, CLINUX_TIOCGPTN, &number) }
             // Without a name: /dev/pts may be another one's.
-            user = OwnedDescriptor(owning: try systemCall("ioctl TIOCGPTPEER") { clinux_ioctl(raw, CLINUX_TIOCGPTPEER, UInt(O_RDWR | O_NOCTTY | O_CLOEXEC)) })
+            user = OwnedDescriptor(
+                owning: try systemCall("ioctl TIOCGPTPEER") { clinux_ioctl(raw, CLINUX_TIOCGPTPEER, UInt(O_RDWR | O_NOCTTY | O_CLOEXEC)) })
             if let size, size.rows > 0, size.columns > 0 {
                 var window = winsize(ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0)
                 // SAFETY: the call reads one winsize.

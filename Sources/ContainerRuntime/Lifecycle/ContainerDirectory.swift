@@ -144,7 +144,8 @@ final class ContainerDirectory {
         do {
             guard try directory.status(ofChild: Self.record) != nil else { return nil }
             let file = try directory.open(child: Self.record, O_RDONLY)
-            return try ContainerRecord(json: try readAll(file.raw, limit: ContainerRecord.sizeLimit), name: "the state of the container \(identifier)")
+            return try ContainerRecord(
+                json: try readAll(file.raw, limit: ContainerRecord.sizeLimit), name: "the state of the container \(identifier)")
         } catch let error as SystemError {
             if error.errno == ENOENT { return nil }
             throw .system(what: "the state of the container \(identifier) cannot be read", error)
@@ -183,9 +184,11 @@ final class ContainerDirectory {
 
     func status(of record: ContainerRecord) -> ContainerStatus {
         guard record.isAlive else { return .stopped }
-        guard let file = try? directory.open(child: Self.status, O_RDONLY), let byte = try? readAll(file.raw, limit: 16).first else { return .stopped }
+        guard let file = try? directory.open(child: Self.status, O_RDONLY), let byte = try? readAll(file.raw, limit: 16).first else {
+            return .stopped
+        }
         switch LifecycleStatus(rawValue: byte) {
-        case .running: return .running
+        case .running: return record.cgroup.map { Cgroup.isFrozen(at: $0) } == true ? .paused : .running
         case .created: return .created
         case .creating, nil: return .creating
         }

@@ -72,7 +72,9 @@ struct ContainerRecord: Equatable {
             ("ociVersion", .string(Self.version)), ("id", .string(identifier)), ("status", .string(status.rawValue)),
             ("pid", .integer(Int64(process))), ("bundle", .string(bundle)),
         ]
-        if isWhole { members += [("rootfs", .string(rootDirectory)), ("created", .string(Instant(seconds: created).standardText)), ("owner", .string(""))] }
+        if isWhole {
+            members += [("rootfs", .string(rootDirectory)), ("created", .string(Instant(seconds: created).standardText)), ("owner", .string(""))]
+        }
         if !annotations.isEmpty { members.append(("annotations", annotations.json)) }
         return .object(members.compactMap { name, value in value.map { JSONValue.Member(name: name, value: $0) } })
     }
@@ -97,7 +99,7 @@ struct ContainerRecord: Equatable {
 
 /// As the runtime specification has them.
 enum ContainerStatus: String {
-    case creating, created, running, stopped
+    case creating, created, running, paused, stopped
 }
 
 extension [String: String] {

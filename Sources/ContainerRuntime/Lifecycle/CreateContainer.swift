@@ -44,7 +44,10 @@ enum CreateContainer {
         do throws(ContainerError) {
             let console = plan.process.terminal ? try Console(size: plan.process.consoleSize) : nil
             let machine = try VMMProcess(from: installation, in: placement, terminal: console?.user.raw)
-            let fileServer = try FileServerProcess(trees, for: mounts, from: installation, in: machine.cgroup)
+            // With a terminal the engine reads what this command says until nobody holds it any more.
+            let nothing = console == nil ? nil : try openNothing()
+            let fileServer = try FileServerProcess(trees, for: mounts, from: installation, in: machine.cgroup, streams: nothing?.raw)
+            withExtendedLifetime(nothing) {}
             guard machine.waitForNamespaces() else { throw silent }
             let record = ContainerRecord(
                 identifier: options.identifier, process: machine.pid, started: ContainerRecord.beginning(of: machine.pid) ?? 0, bundle: bundle,
@@ -82,7 +85,14 @@ enum CreateContainer {
         }
     }
 
-    private static let silent = ContainerError.container("the container's machine ended before it was ready: what it said went where the container's errors go")
+    private static let silent = ContainerError.container(
+        "the container's machine ended before it was ready: what it said went where the container's errors go")
+
+    private static func openNothing() throws(ContainerError) -> SharedDescriptor {
+        do throws(SystemError) { return SharedDescriptor(try OwnedDescriptor.open("/dev/null", O_RDWR)) } catch {
+            throw .system(what: "the server of the host's files cannot be started", error)
+        }
+    }
 
     private static func connections(_ directory: ContainerDirectory) throws(ContainerError) -> (control: SharedDescriptor, status: SharedDescriptor) {
         do throws(SystemError) {
@@ -94,7 +104,8 @@ enum CreateContainer {
     private static func inputIsNothing() -> Bool {
         var (input, null) = (stat(), stat())
         // SAFETY: the calls write one `stat` each, and read a string.
-        return unsafe fstat(STDIN_FILENO, &input) == 0 && stat("/dev/null", &null) == 0 && input.st_mode & S_IFMT == S_IFCHR && input.st_rdev == null.st_rdev
+        return unsafe fstat(STDIN_FILENO, &input) == 0 && stat("/dev/null", &null) == 0 && input.st_mode & S_IFMT == S_IFCHR
+            && input.st_rdev == null.st_rdev
     }
 
     private static func compile(_ profile: JSONValue?, _ capabilities: CapabilitySet) throws(ContainerError) -> SeccompProgram? {
@@ -121,7 +132,8 @@ enum CreateContainer {
     private static func absolute(_ path: Text) throws(ContainerError) -> String {
         // SAFETY: realpath reads the string and returns one that it has made, or nothing.
         guard let resolved = unsafe realpath(path.string, nil) else {
-            throw .container("the bundle \(path.string) cannot be found: \(SystemError(call: "realpath", errno: clinux_errno()).reason): check --bundle")
+            throw .container(
+                "the bundle \(path.string) cannot be found: \(SystemError(call: "realpath", errno: clinux_errno()).reason): check --bundle")
         }
         defer { unsafe free(resolved) }
         return unsafe String(cString: resolved)

@@ -113,7 +113,9 @@ enum ExecContainer {
     /// Lives on in a child; this process waits until it has begun.
     private static func detach(_ proxy: ExecProxy, _ console: Console?, _ options: ExecOptions) throws(ContainerError) -> Int32 {
         let report: SocketPair
-        do throws(SystemError) { report = try OwnedDescriptor.packetSocketPair() } catch { throw .system(what: "the process cannot be detached", error) }
+        do throws(SystemError) { report = try OwnedDescriptor.packetSocketPair() } catch {
+            throw .system(what: "the process cannot be detached", error)
+        }
         let (ours, theirs) = (report.first.release(), report.second.release())
         let child = fork()
         if child == 0 {

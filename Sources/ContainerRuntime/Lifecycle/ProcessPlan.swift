@@ -41,7 +41,8 @@ extension RuntimeSpecification.Process {
 
     /// No path, argument or variable holds a NUL, which JSON can.
     func checkTexts() throws(ContainerError) {
-        for (field, texts) in [("args", arguments), ("env", environment), ("cwd", [workingDirectory])] where texts.contains(where: { $0.utf8.contains(0) }) {
+        for (field, texts) in [("args", arguments), ("env", environment), ("cwd", [workingDirectory])]
+        where texts.contains(where: { $0.utf8.contains(0) }) {
             throw .bundle(field: "process." + field, problem: " holds a NUL character")
         }
     }

@@ -53,7 +53,9 @@ enum Mounts {
         defer { umask(0o022) }
         var next = 0
         for mount in spec.mounts {
-            if case .name = mount.source { try apply(mount, tree: -1) } else {
+            if case .name = mount.source {
+                try apply(mount, tree: -1)
+            } else {
                 try apply(mount, tree: trees[next])
                 next += 1
             }
@@ -153,9 +155,12 @@ enum Mounts {
             }
             // A bind takes no other flags along.
             let bind = UInt(MS_BIND | MS_REC)
-            if tree >= 0 || flags & bind != 0, flags & ~bind != 0 { try FileSystem.mount("", on: target, type: "", flags: flags | UInt(MS_REMOUNT | MS_BIND)) }
+            if tree >= 0 || flags & bind != 0, flags & ~bind != 0 {
+                try FileSystem.mount("", on: target, type: "", flags: flags | UInt(MS_REMOUNT | MS_BIND))
+            }
         } catch {
-            throw Failure(.configuration, "'\(name: spec.type.bytes)' can't be mounted on '\(name: spec.destination.bytes)' in the container: \(error)")
+            throw Failure(
+                .configuration, "'\(name: spec.type.bytes)' can't be mounted on '\(name: spec.destination.bytes)' in the container: \(error)")
         }
     }
 

@@ -1,0 +1,47 @@
+// The options of each command of an OCI runtime, with runc's names.
+
+enum RuntimeOption: Equatable, Sendable {
+    case detach, tty, process, environment, workingDirectory, user, capability, noNewPrivileges
+    case bundle, pidFile, consoleSocket, noPivot, noNewKeyring, preserveDescriptors, all, force, format, quiet, help
+
+    static func parser(_ command: RuntimeCommand) -> OptionParser<RuntimeOption> {
+        let own: [OptionDefinition<RuntimeOption>] =
+            switch command {
+            case .create:
+                [
+                    .init(.bundle, "bundle", short: "b", .required("DIR"), "The bundle, with its config.json (the working directory)"),
+                    .init(.pidFile, "pid-file", .required("FILE"), "Write the container's process id to this file"),
+                    .init(.consoleSocket, "console-socket", .required("SOCKET"), "Send the terminal's other side to this socket"),
+                    .init(.noPivot, "no-pivot", .none, "Taken note of: the machine has a root of its own"),
+                    .init(.noNewKeyring, "no-new-keyring", .none, "Taken note of: the machine has keyrings of its own"),
+                    .init(.preserveDescriptors, "preserve-fds", .required("N"), "Only 0: descriptors don't pass into a machine"),
+                ]
+            case .exec:
+                [
+                    .init(.detach, "detach", short: "d", .none, "Let it run by itself"),
+                    .init(.tty, "tty", short: "t", .none, "Give it a terminal"),
+                    .init(.process, "process", short: "p", .required("FILE"), "The process as JSON, as in config.json"),
+                    .init(.pidFile, "pid-file", .required("FILE"), "Write the id of the host's process for it to this file"),
+                    .init(.consoleSocket, "console-socket", .required("SOCKET"), "Send the terminal's other side to this socket"),
+                    .init(.environment, "env", short: "e", .required("NAME=VALUE"), "Set a variable (repeatable)"),
+                    .init(.workingDirectory, "cwd", .required("DIR"), "Its working directory in the container"),
+                    .init(.user, "user", short: "u", .required("UID[:GID]"), "Run it as this user"),
+                    .init(.capability, "cap", short: "c", .required("NAME"), "Add a capability (repeatable)"),
+                    .init(.noNewPrivileges, "no-new-privs", .none, "Its privileges never grow"),
+                    .init(.preserveDescriptors, "preserve-fds", .required("N"), "Only 0: descriptors don't pass into a machine"),
+                ]
+            case .kill: [.init(.all, "all", short: "a", .none, "Send it to all processes of the container: only with KILL")]
+            case .delete: [.init(.force, "force", short: "f", .none, "Kill the container first; one that isn't there is no error")]
+            case .list:
+                [
+                    .init(.format, "format", short: "f", .required("FORMAT"), "table or json (table)"),
+                    .init(.quiet, "quiet", short: "q", .none, "Names only"),
+                ]
+            case .ps: [.init(.format, "format", short: "f", .required("FORMAT"), "table or json (table)")]
+            case .start, .state, .pause, .resume, .features: []
+            }
+        return OptionParser(
+            command: "swiftlet \(command.rawValue)", definitions: own + [.init(.help, "help", short: "h", .none, "Show this help")],
+            isInterspersed: command != .exec)
+    }
+}
