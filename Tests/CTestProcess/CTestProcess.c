@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 // What the child needs; made before fork(2), after which only async-signal-safe calls are allowed.
@@ -74,4 +75,9 @@ int test_process_resize(int terminal, unsigned short rows, unsigned short column
 {
     struct winsize size = {.ws_row = rows, .ws_col = columns};
     return ioctl(terminal, TIOCSWINSZ, &size);
+}
+
+int test_process_adopt_orphans(int adopts)
+{
+    return prctl(PR_SET_CHILD_SUBREAPER, adopts, 0, 0, 0);
 }

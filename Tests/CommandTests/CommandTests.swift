@@ -198,8 +198,8 @@ final class Prefix: Sendable {
         ([], "swiftlet: no command: use 'swiftlet run IMAGE' to run a container\nSee 'swiftlet --help'.\n"),
         (["doctor", "x"], "swiftlet: \"x\" is not expected: doctor takes no arguments\nSee 'swiftlet doctor --help'.\n"),
         (
-            ["ps"],
-            "swiftlet: there is no command \"ps\" yet: a container lives as long as its 'swiftlet run': send that process a signal to end it\nSee 'swiftlet --help'.\n"
+            ["logs"],
+            "swiftlet: there is no command \"logs\" yet: a container lives as long as its 'swiftlet run': send that process a signal to end it\nSee 'swiftlet --help'.\n"
         ),
         (["run", "oci:/nonexistent"], "swiftlet: image \"oci:/nonexistent\": there is no /nonexistent: check the path\n"),
         (["run", "oci:a\u{1B}[31m"], "swiftlet: image \"oci:a?[31m\": there is no a?[31m: check the path\n"),

@@ -79,7 +79,6 @@ struct BundlePlan {
                 field: field + ".type",
                 problem: " \"\(mount.type)\" is not supported: it is one of bind, \(types.sorted().joined(separator: ", "))")
         }
-        if mount.options.contains("tmpcopyup") { throw .bundle(field: field + ".options", problem: " \"tmpcopyup\" is not supported") }
     }
 
     /// A machine has one of each for itself, and can't be in another's.
@@ -215,7 +214,7 @@ extension RuntimeSpecification.Mount {
 
     /// As the guest's kernel has it: control groups are version 2 there.
     fileprivate var inGuest: MountSpec {
-        let options = options.filter { !["private", "rprivate"].contains($0) }.map { Text($0) }
+        let options = options.filter { !["private", "rprivate", "tmpcopyup", "notmpcopyup"].contains($0) }.map { Text($0) }
         return MountSpec(
             destination: Text(destination), type: type == "cgroup" ? "cgroup2" : Text(type), source: .name(Text(source.isEmpty ? type : source)),
             options: options)

@@ -1,5 +1,6 @@
 // `swiftlet kill`: a signal for the container's process.
 import Glibc
+import Jail
 import LaunchConfiguration
 import LinuxSystem
 
@@ -21,6 +22,8 @@ enum KillContainer {
     private static func send(_ signal: Int32, to record: ContainerRecord) {
         guard let process = try? ProcessHandle(of: record.process), record.isAlive else { return }
         process.send(signal)
+        // A killed VMM goes at once even where it stands still; its file server has to see that first.
+        if let cgroup = record.cgroup, Cgroup.isFrozen(at: cgroup) { try? Cgroup.freeze(false, at: cgroup) }
     }
 
     static func end(_ record: ContainerRecord) {

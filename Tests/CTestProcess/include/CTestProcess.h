@@ -23,3 +23,6 @@ int test_process_start(
     unsigned short rows, unsigned short columns);
 
 int test_process_resize(int terminal, unsigned short rows, unsigned short columns);
+
+// Whether children of children that have ended become this process's own (PR_SET_CHILD_SUBREAPER).
+int test_process_adopt_orphans(int adopts);
