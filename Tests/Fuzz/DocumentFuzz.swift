@@ -1,4 +1,4 @@
-// libFuzzer's entry for JSON documents of images. What must hold: no trap, no endless loop, and what was understood is the same after it has been written and read again.
+// libFuzzer's entry for JSON documents of images and engines. What must hold: no trap, no endless loop, and what was understood is the same after it has been written and read again.
 @testable import OCI
 
 @_cdecl("LLVMFuzzerTestOneInput")
@@ -25,6 +25,7 @@ public func fuzzDocument(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     _ = try? ImageConfiguration(json: bytes, name: "configuration")
     _ = try? ConfigurationDetails(json: bytes, name: "configuration")
     _ = try? DockerArchiveImage.list(json: bytes, name: "manifest.json")
+    _ = try? RuntimeSpecification(json: bytes, name: "config.json")
     return 0
 }
 

@@ -49,7 +49,7 @@ extension VirtualMachines {
                         mount("/sys", "sysfs", ["nosuid", "noexec", "nodev", "ro"]),
                     ],
                     "linux": [
-                        "namespaces": ["pid", "network", "ipc", "uts", "mount"].map { ["type": $0] }, "maskedPaths": ["/proc/kcore"],
+                        "namespaces": ["pid", "network", "ipc", "uts", "mount"].map { ["type": $0] }, "maskedPaths": ["/proc/timer_list"],
                         "readonlyPaths": ["/proc/sys"],
                     ],
                     "annotations": ["org.example.key": "value"],
@@ -272,7 +272,7 @@ extension VirtualMachines {
             try Data("from the host\n".utf8).write(to: URL(filePath: shared + "/file"))
             let script = """
                 id -u; id -g; id -G; cat /proc/self/cwd/../etc/bound; test ! -w /ro/file && touch /ro/x; grep -E 'CapBnd|CapAmb|NoNewPrivs' /proc/self/status
-                cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/msgmax; ls /proc/kcore -l | grep -c 1,; umask; touch /proc/sys/kernel/msgmax; stat -c %a /made
+                cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/msgmax; test -c /proc/timer_list && echo 1; umask; touch /proc/sys/kernel/msgmax; stat -c %a /made
                 """
             try bundle.write(["/bin/sh", "-c", script + "; echo rlimit; ulimit -n 2>/dev/null || true"]) { configuration in
                 var process = configuration["process"] as? [String: Any] ?? [:]

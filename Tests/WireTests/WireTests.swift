@@ -169,3 +169,17 @@ func aRunThatLiesIsRefused(runs: [DiskRun], how: String) {
 @Test func aCutMapIsRefused() {
     #expect(DiskMap.decode(Array(DiskMap.encode(runs).dropLast()), blocks: 10, fileBlocks: [7, 7]) == nil)
 }
+
+@Test(arguments: [ControlRequest.start, .signal(15), .stream, .execute, .resize(rows: 24, columns: 80)])
+func controlRequestSurvivesTheWire(request: ControlRequest) throws {
+    let bytes = request.wireBytes
+    #expect(try ControlRequest(wireBytes: bytes) == request && bytes.count <= ControlRequest.sizeLimit)
+    for length in bytes.indices { #expect(throws: WireError.self) { try ControlRequest(wireBytes: Array(bytes[..<length])) } }
+    #expect(throws: WireError.unknownValue) { try ControlRequest(wireBytes: [2, 65]) }
+}
+
+@Test(arguments: [ControlReply.done, .failed("no"), .exited(3), ControlReply(failure: String(repeating: "x", count: 100_000))])
+func controlReplySurvivesTheWire(reply: ControlReply) throws {
+    let bytes = reply.wireBytes
+    #expect(try ControlReply(wireBytes: bytes) == reply && bytes.count <= ControlReply.sizeLimit)
+}

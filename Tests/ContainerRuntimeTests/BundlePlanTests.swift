@@ -1,0 +1,112 @@
+import Glibc
+import AgentProtocol
+import Confinement
+import LaunchConfiguration
+import LinuxSystem
+import OCI
+import Testing
+import Wire
+
+@testable import ContainerRuntime
+
+@Suite struct BundlePlanTests {
+    private func plan(_ members: String = "", linux: String = "") throws -> BundlePlan {
+        let text = """
+            {"ociVersion": "1.2.0", "root": {"path": "rootfs", "readonly": true}, "process": {"args": ["sh"], "cwd": "/", "env": ["A=b"],
+             "user": {"uid": 5, "gid": 6, "additionalGids": [6, 7, 7]}}, "linux": {"namespaces": []\(linux)}\(members)}
+            """
+        return try BundlePlan(RuntimeSpecification(json: Array(text.utf8), name: "config.json"), for: "abc", in: "/bundle")
+    }
+
+    private func messages(_ plan: BundlePlan) throws -> (ContainerSpec, ProcessSpec, LaunchConfiguration) {
+        let files = LaunchFiles(
+            kernel: Extent(descriptor: 40, offset: 0, length: 400), initrd: Extent(descriptor: 41, offset: 0, length: 410), fileServer: 42)
+        let configuration = try plan.configuration(
+            files, LifecycleDescriptors(control: 43, status: 44, owner: 0), seccomp: nil, inputIsEmpty: true, launched: 7)
+        guard case .container(let supervisor) = configuration.task else { throw ContainerError.noCommand }
+        var reader = FrameReader()
+        reader.append(supervisor.frames)
+        guard let first = try reader.next(), let second = try reader.next(), case .createContainer(let container) = try HostMessage(first),
+            case .startProcess(let process) = try HostMessage(second)
+        else { throw ContainerError.noCommand }
+        return (container, process, configuration)
+    }
+
+    @Test func theRootIsTheFirstTree() throws {
+        let plan = try plan()
+        #expect(plan.trees.map(\.source) == ["/bundle/rootfs"])
+        let (container, process, configuration) = try messages(plan)
+        #expect(container.root == .tree(0) && container.hasTrees && container.readOnlyRoot && container.hostname == "abc")
+        #expect(process.waits && process.user == "5:6" && process.additionalGroups == [7] && process.limits.isEmpty && process.capabilities == 0)
+        #expect(configuration.machine.files == 42 && configuration.machine.disks.isEmpty)
+        guard case .container(let supervisor) = configuration.task else { throw ContainerError.noCommand }
+        #expect(supervisor.lifecycle == LifecycleDescriptors(control: 43, status: 44, owner: 0) && supervisor.inputPort == 0)
+    }
+
+    @Test func mountsKeepTheirOrder() throws {
+        let plan = try plan(
+            #", "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}, {"destination": "/a", "type": "bind", "source": "/x", "options": ["rbind", "ro", "rprivate"]},"#
+                + #"{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]}, {"destination": "/b", "source": "y", "options": ["bind"]}]"#
+        )
+        #expect(plan.trees.map(\.source) == ["/bundle/rootfs", "/x", "/bundle/y"] && plan.trees.map(\.isReadOnly) == [false, true, false])
+        let (container, _, _) = try messages(plan)
+        #expect(container.mounts.map(\.destination) == ["/proc", "/a", "/sys/fs/cgroup", "/b"])
+        #expect(container.mounts.map(\.source) == [.name("proc"), .directory(1), .name("cgroup"), .directory(2)])
+        #expect(container.mounts.map(\.type) == ["proc", "bind", "cgroup2", "bind"])
+        #expect(container.mounts[1].options == ["ro", "rprivate"] && container.makesDevices)
+        #expect(try !messages(try self.plan(#", "mounts": [{"destination": "/dev", "type": "bind", "source": "/dev"}]"#)).0.makesDevices)
+    }
+
+    @Test(arguments: [
+        ("", 512 << 20), (#", "resources": {"memory": {"limit": 104857600}}"#, 100 << 20), (#", "resources": {"memory": {"limit": 1}}"#, 32 << 20),
+        (#", "resources": {"memory": {"limit": 104857601}}"#, 102 << 20), (#", "resources": {"memory": {"limit": -1}}"#, 512 << 20),
+    ])
+    func memoryIsTheLimit(linux: String, bytes: UInt64) throws {
+        #expect(try plan(linux: linux).memory == bytes)
+    }
+
+    @Test(arguments: [
+        ("", 1), (#", "resources": {"cpu": {"quota": 50000, "period": 100000}}"#, 1), (#", "resources": {"cpu": {"quota": 250000}}"#, 3),
+        (#", "resources": {"cpu": {"quota": -1}}"#, 1), (#", "resources": {"cpu": {"quota": 9999999, "period": 1000}}"#, 64),
+    ])
+    func processorsAreWhatTheQuotaKeepsBusy(linux: String, count: UInt8) throws {
+        #expect(try plan(linux: linux).cpus == count)
+    }
+
+    @Test func parametersAreFiles() throws {
+        let (container, _, _) = try messages(try plan(linux: #", "sysctl": {"net.ipv4.conf.eth0/1.forwarding": "1", "kernel.msgmax": "5"}"#))
+        #expect(container.parameters.map(\.path) == ["/proc/sys/kernel/msgmax", "/proc/sys/net/ipv4/conf/eth0.1/forwarding"])
+    }
+
+    @Test(arguments: [
+        ("", #", "namespaces": [{"type": "ipc", "path": "/proc/1/ns/ipc"}]"#, "linux.namespaces[0].path"),
+        ("", #", "namespaces": [{"type": "user"}]"#, "linux.namespaces[0]"), ("", #", "intelRdt": {"closID": "x"}"#, "linux.intelRdt"),
+        (#", "mounts": [{"destination": "x", "type": "tmpfs"}]"#, "", "mounts[0].destination"),
+        (#", "mounts": [{"destination": "/x", "type": "nfs"}]"#, "", "mounts[0].type"),
+        (#", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["idmap"]}]"#, "", "mounts[0].options"),
+        (#", "mounts": [{"destination": "/x", "type": "tmpfs", "options": ["rslave"]}]"#, "", "mounts[0].options"),
+        (#", "hostname": "a\u0000b""#, "", "hostname"),
+    ])
+    func whatCannotBeIsNamed(members: String, linux: String, field: String) {
+        do {
+            _ = try plan(members, linux: linux)
+            Issue.record("it was taken")
+        } catch { #expect("\(error)".hasPrefix("config.json: \(field)"), "\(error)") }
+    }
+
+    @Test func aRecordSurvivesItsFile() throws {
+        let text =
+            #"{"ociVersion": "1.0.0", "root": {"path": "r"}, "process": {"args": ["x"], "cwd": "/"}, "annotations": {"a": "b"}, "hooks": {"poststop": [{"path": "/p", "timeout": 3}]}}"#
+        let record = ContainerRecord(
+            identifier: "one", process: 7, started: 99, bundle: "/b", rootDirectory: "/b/r",
+            specification: try RuntimeSpecification(json: Array(text.utf8), name: "x"), cgroup: "/c/one", created: 1_800_000_000)
+        #expect(try ContainerRecord(json: try record.json.text(limit: 65536), name: "x") == record)
+        #expect(throws: OCIError.self) { try ContainerRecord(json: Array("{}".utf8), name: "x") }
+        let state = record.state(.running, isWhole: true)
+        #expect(try String(decoding: state.text(limit: 65536), as: UTF8.self).contains(#""status":"running","pid":7"#))
+    }
+
+    @Test func beginningsAreTheKernels() {
+        #expect(ContainerRecord.beginning(of: getpid()) != nil && ContainerRecord.beginning(of: 0) == nil)
+    }
+}
