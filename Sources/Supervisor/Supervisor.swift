@@ -172,7 +172,7 @@ public final class Supervisor {
         case (.hello(let version), .waiting):
             fail(kind: .agent, text: "the initrd's agent speaks protocol \(version), not \(AgentProtocol.version): rebuild the initrd")
         case (.containerReady, .starting): break
-        case (.processReady(configuration.process), .starting) where configuration.lifecycle != nil:
+        case (.processReady(configuration.process), .starting) where creator != nil:
             state = .created
             note(.created)
             tellCreator(.done)
