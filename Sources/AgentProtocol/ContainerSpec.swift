@@ -92,32 +92,55 @@ public enum MountSource: WireCodable, Equatable, Sendable {
     }
 }
 
-/// A mount inside the container, as in the OCI runtime specification's `mounts`; options as for mount(8). What is missing at the destination is made.
+/// MS_ constants of mount(2).
+public struct MountFlags: OptionSet, Hashable, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+    public static let readOnly = MountFlags(rawValue: 1)
+    public static let noSetID = MountFlags(rawValue: 2)
+    public static let noDevices = MountFlags(rawValue: 4)
+    public static let noExecution = MountFlags(rawValue: 8)
+    public static let synchronous = MountFlags(rawValue: 16)
+    public static let synchronousDirectories = MountFlags(rawValue: 128)
+    public static let noAccessTime = MountFlags(rawValue: 1 << 10)
+    public static let noDirectoryAccessTime = MountFlags(rawValue: 1 << 11)
+    public static let bind = MountFlags(rawValue: 1 << 12)
+    public static let recursive = MountFlags(rawValue: 1 << 14)
+    public static let relativeAccessTime = MountFlags(rawValue: 1 << 21)
+    public static let strictAccessTime = MountFlags(rawValue: 1 << 24)
+}
+
+/// A mount inside the container, as in the OCI runtime specification's `mounts`, its options as mount(2) has them. What is missing at the destination is made.
 public struct MountSpec: WireCodable, Equatable, Sendable {
     public var destination: Text
     public var type: Text
     public var source: MountSource
-    public var options: [Text]
+    public var flags: MountFlags
+    /// The file system's own options, between commas.
+    public var data: Text
 
-    public init(destination: Text, type: Text, source: MountSource, options: [Text]) {
+    public init(destination: Text, type: Text, source: MountSource, flags: MountFlags = [], data: Text = "") {
         self.destination = destination
         self.type = type
         self.source = source
-        self.options = options
+        self.flags = flags
+        self.data = data
     }
 
     public func encode(into encoder: inout WireEncoder) {
         destination.encode(into: &encoder)
         type.encode(into: &encoder)
         source.encode(into: &encoder)
-        encoder.list(options)
+        encoder.integer(flags.rawValue)
+        data.encode(into: &encoder)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
         destination = try Text(from: &decoder)
         type = try Text(from: &decoder)
         source = try MountSource(from: &decoder)
-        options = try decoder.list(atMost: 64)
+        flags = MountFlags(rawValue: try decoder.integer())
+        data = try Text(from: &decoder)
     }
 }
 

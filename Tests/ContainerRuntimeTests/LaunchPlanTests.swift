@@ -64,14 +64,14 @@ import Wire
             BindMount(source: "/y", destination: "/a", isReadOnly: false, makesSource: true),
         ]
         options.bindMounts[0].isFile = true
-        options.temporaryMounts = [MountSpec(destination: "/a/b", type: "tmpfs", source: .name("tmpfs"), options: [])]
+        options.temporaryMounts = [MountSpec(destination: "/a/b", type: "tmpfs", source: .name("tmpfs"))]
         let made = try configuration(files)
         #expect(made.machine.files == 43)
         let (container, _) = try messages(made)
         let own = container.mounts.dropFirst(7)
         #expect(own.map(\.destination) == ["/a", "/a/b", "/a/b/c"])
         #expect(own.map(\.source) == [.directory(1), .name("tmpfs"), .file(0)])
-        #expect(own.map(\.options) == [[], [], ["ro"]])
+        #expect(own.map(\.flags) == [[], [], .readOnly])
         #expect(container.hasTrees)
     }
 
@@ -81,11 +81,11 @@ import Wire
             container.mounts.map(\.destination)
                 == ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup"])
         #expect(container.mounts.map(\.type) == ["proc", "tmpfs", "devpts", "tmpfs", "mqueue", "sysfs", "cgroup2"])
-        #expect(container.mounts.filter { $0.options.contains("ro") }.map(\.destination) == ["/sys", "/sys/fs/cgroup"])
+        #expect(container.mounts.filter { $0.flags.contains(.readOnly) }.map(\.destination) == ["/sys", "/sys/fs/cgroup"])
         #expect(container.makesDevices && !container.hasTrees)
         options.confinement.isPrivileged = true
         let (privileged, _) = try messages(try configuration(files))
-        #expect(privileged.mounts[1].type == "devtmpfs" && privileged.mounts.allSatisfy { !$0.options.contains("ro") })
+        #expect(privileged.mounts[1].type == "devtmpfs" && privileged.mounts.allSatisfy { !$0.flags.contains(.readOnly) })
     }
 
     @Test func theFileServersArgumentsAreUnderstood() {

@@ -177,7 +177,8 @@ private func sentence(_ words: [String]) -> String {
                 BindMount(source: "/k", destination: "/l", isReadOnly: false, makesSource: false),
             ])
         #expect(options.temporaryMounts.map(\.destination) == ["/j"])
-        #expect(options.temporaryMounts.map(\.options) == [["noexec", "nosuid", "nodev", "size=1m", "mode=1777"]])
+        #expect(options.temporaryMounts.map(\.flags) == [[.noExecution, .noSetID, .noDevices]])
+        #expect(options.temporaryMounts.map(\.data) == ["size=1m,mode=1777"])
     }
 
     @Test func everyOptionIsUnderstood() throws {
@@ -195,7 +196,8 @@ private func sentence(_ words: [String]) -> String {
         #expect(options.hostname == "host")
         #expect(options.entrypoint == "e")
         #expect(options.readOnlyRoot)
-        #expect(options.temporaryMounts.map(\.options) == [["nosuid", "nodev", "size=1m", "exec"]])
+        #expect(options.temporaryMounts.map(\.flags) == [[.noSetID, .noDevices]])
+        #expect(options.temporaryMounts.map(\.data) == ["size=1m"])
         #expect(options.cpus == 2)
         #expect(options.processorTime == 150_000)
         #expect(options.memory == 1 << 30)

@@ -19,9 +19,9 @@ private let container: ContainerSpec = {
     var spec = ContainerSpec(
         container: 1, hostname: "host", root: .image(disk: 0), storage: .disk(index: 1), readOnlyRoot: true)
     spec.mounts = [
-        MountSpec(destination: "/tmp", type: "tmpfs", source: .name("tmpfs"), options: ["size=64k", "nosuid"]),
-        MountSpec(destination: "/data", type: "bind", source: .directory(0), options: []),
-        MountSpec(destination: "/file", type: "bind", source: .file(1), options: ["ro"]),
+        MountSpec(destination: "/tmp", type: "tmpfs", source: .name("tmpfs"), flags: .noSetID, data: "size=64k"),
+        MountSpec(destination: "/data", type: "bind", source: .directory(0)),
+        MountSpec(destination: "/file", type: "bind", source: .file(1), flags: .readOnly),
     ]
     spec.hasTrees = true
     spec.parameters = [InjectedFile(path: "/proc/sys/kernel/msgmax", mode: 0, contents: [0x31])]

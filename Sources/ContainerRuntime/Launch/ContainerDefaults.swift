@@ -17,17 +17,17 @@ enum ContainerDefaults {
 
     /// The runtime specification's for Linux ("Default Filesystems"). A privileged container has the machine's devices, and may write to its /sys.
     static func mounts(isPrivileged: Bool) -> [MountSpec] {
-        let access: [Text] = isPrivileged ? [] : ["ro"]
+        let nothing: MountFlags = [.noSetID, .noExecution, .noDevices]
+        let access: MountFlags = isPrivileged ? [] : .readOnly
+        let devices: MountFlags = [.noSetID, .strictAccessTime]
         return [
-            MountSpec("proc", on: "/proc", ["nosuid", "noexec", "nodev"]),
-            isPrivileged
-                ? MountSpec("devtmpfs", on: "/dev", ["nosuid", "strictatime"])
-                : MountSpec("tmpfs", on: "/dev", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
-            MountSpec("devpts", on: "/dev/pts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
-            MountSpec("tmpfs", from: "shm", on: "/dev/shm", ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
-            MountSpec("mqueue", on: "/dev/mqueue", ["nosuid", "noexec", "nodev"]),
-            MountSpec("sysfs", on: "/sys", ["nosuid", "noexec", "nodev"] + access),
-            MountSpec("cgroup2", from: "cgroup", on: "/sys/fs/cgroup", ["nosuid", "noexec", "nodev", "relatime"] + access),
+            MountSpec("proc", on: "/proc", nothing),
+            isPrivileged ? MountSpec("devtmpfs", on: "/dev", devices) : MountSpec("tmpfs", on: "/dev", devices, "mode=755,size=65536k"),
+            MountSpec("devpts", on: "/dev/pts", [.noSetID, .noExecution], "newinstance,ptmxmode=0666,mode=0620,gid=5"),
+            MountSpec("tmpfs", from: "shm", on: "/dev/shm", nothing, "mode=1777,size=65536k"),
+            MountSpec("mqueue", on: "/dev/mqueue", nothing),
+            MountSpec("sysfs", on: "/sys", nothing.union(access)),
+            MountSpec("cgroup2", from: "cgroup", on: "/sys/fs/cgroup", nothing.union(access).union(.relativeAccessTime)),
         ]
     }
 
@@ -52,7 +52,7 @@ enum ContainerDefaults {
 
 extension MountSpec {
     /// Of a file system that is nobody's file; `name` is what mount(8) shows, by default the type.
-    init(_ type: Text, from name: Text? = nil, on destination: Text, _ options: [Text]) {
-        self.init(destination: destination, type: type, source: .name(name ?? type), options: options)
+    init(_ type: Text, from name: Text? = nil, on destination: Text, _ flags: MountFlags, _ data: Text = "") {
+        self.init(destination: destination, type: type, source: .name(name ?? type), flags: flags, data: data)
     }
 }

@@ -114,7 +114,7 @@ public struct LaunchPlan: Sendable {
         let binds = options.bindMounts.enumerated().map { index, mount in
             MountSpec(
                 destination: mount.destination, type: "bind", source: mount.isFile ? .file(UInt32(index)) : .directory(UInt32(index)),
-                options: mount.isReadOnly ? ["ro"] : [])
+                flags: mount.isReadOnly ? .readOnly : [])
         }
         return (options.temporaryMounts + binds).enumerated().sorted { (depth($0.element), $0.offset) < (depth($1.element), $1.offset) }.map(
             \.element)

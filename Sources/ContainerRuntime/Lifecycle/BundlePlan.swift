@@ -189,7 +189,7 @@ struct BundlePlan {
             guard let tree else { return mount.inGuest }
             return MountSpec(
                 destination: Text(mount.destination), type: "bind", source: trees[tree].isFile ? .file(UInt32(tree)) : .directory(UInt32(tree)),
-                options: mount.options.filter { !["bind", "rbind"].contains($0) }.map { Text($0) })
+                flags: MountFlags.parse(mount.options).flags.subtracting([.bind, .recursive]))
         }
         spec.makesDevices = !mounts.contains { $0.tree != nil && $0.mount.destination == "/dev" }
         spec.parameters = specification.parameters.sorted { $0.key < $1.key }.map { name, value in
@@ -214,10 +214,10 @@ extension RuntimeSpecification.Mount {
 
     /// As the guest's kernel has it: control groups are version 2 there.
     fileprivate var inGuest: MountSpec {
-        let options = options.filter { !["private", "rprivate", "tmpcopyup", "notmpcopyup"].contains($0) }.map { Text($0) }
+        let (flags, data) = MountFlags.parse(options.filter { !["tmpcopyup", "notmpcopyup"].contains($0) })
         return MountSpec(
             destination: Text(destination), type: type == "cgroup" ? "cgroup2" : Text(type), source: .name(Text(source.isEmpty ? type : source)),
-            options: options)
+            flags: flags, data: data)
     }
 }
 

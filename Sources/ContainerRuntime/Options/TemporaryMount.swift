@@ -30,6 +30,7 @@ enum TemporaryMount {
             options.append(option)
         }
         // The path's bytes come from a Text and hold no NUL.
-        return MountSpec("tmpfs", on: Text(bytes: Array(path)) ?? "/", options.map { Text($0) })
+        let (flags, data) = MountFlags.parse(options)
+        return MountSpec("tmpfs", on: Text(bytes: Array(path)) ?? "/", flags, data)
     }
 }

@@ -20,6 +20,7 @@ private struct Node {
     }
 }
 
+private let dev: [UInt8] = [0x2F, 0x64, 0x65, 0x76]
 private let device: UInt32 = 0o020666
 private let nodes = [
     Node("/dev/null", device, 1, 3), Node("/dev/zero", device, 1, 5), Node("/dev/full", device, 1, 7), Node("/dev/random", device, 1, 8),
@@ -52,6 +53,7 @@ enum Mounts {
         umask(0)
         defer { umask(0o022) }
         var next = 0
+        var lacksDevices = spec.makesDevices
         for mount in spec.mounts {
             if case .name = mount.source {
                 try apply(mount, tree: -1)
@@ -59,10 +61,13 @@ enum Mounts {
                 try apply(mount, tree: trees[next])
                 next += 1
             }
+            // At once: what is mounted next may be below it.
+            if lacksDevices, mount.destination.bytes == dev {
+                try makeDevices()
+                lacksDevices = false
+            }
         }
-        if spec.makesDevices {
-            do { try makeDevices() } catch { throw Failure(.agent, "the container's /dev can't be filled: \(error)") }
-        }
+        if lacksDevices { try makeDevices() }
         for parameter in spec.parameters { try set(parameter) }
     }
 
@@ -83,7 +88,11 @@ enum Mounts {
         }
     }
 
-    private static func makeDevices() throws(SystemError) {
+    private static func makeDevices() throws(Failure) {
+        do { try fillDevices() } catch { throw Failure(.agent, "the container's /dev can't be filled: \(error)") }
+    }
+
+    private static func fillDevices() throws(SystemError) {
         for node in nodes {
             try ifMissing { () throws(SystemError) in
                 try FileSystem.makeNode(CPath(node.path), mode: node.mode, major: node.major, minor: node.minor)
@@ -110,33 +119,9 @@ enum Mounts {
 
     // MARK: The container's own
 
-    /// mount(8)'s words for flags; what isn't here goes to the file system as data.
-    private static func flag(_ option: [UInt8]) -> (set: UInt, clear: UInt)? {
-        let words: [(StaticString, Int32, Bool)] = [
-            ("ro", MS_RDONLY, true), ("rw", MS_RDONLY, false), ("nosuid", MS_NOSUID, true), ("suid", MS_NOSUID, false),
-            ("nodev", MS_NODEV, true), ("dev", MS_NODEV, false), ("noexec", MS_NOEXEC, true), ("exec", MS_NOEXEC, false),
-            ("sync", MS_SYNCHRONOUS, true), ("async", MS_SYNCHRONOUS, false), ("dirsync", MS_DIRSYNC, true), ("noatime", MS_NOATIME, true),
-            ("atime", MS_NOATIME, false), ("nodiratime", MS_NODIRATIME, true), ("relatime", MS_RELATIME, true),
-            ("strictatime", MS_STRICTATIME, true), ("bind", MS_BIND, true), ("rbind", MS_BIND | MS_REC, true),
-            ("private", 0, true), ("rprivate", 0, true), ("defaults", 0, true),
-        ]
-        for (word, bits, sets) in words where option == Array(word) {
-            return sets ? (UInt(bits), 0) : (0, UInt(bits))
-        }
-        return nil
-    }
-
     /// `tree`: what `takeTrees` has for it.
     private static func apply(_ spec: MountSpec, tree: Int32) throws(Failure) {
-        var flags: UInt = 0
-        var data: [UInt8] = []
-        for option in spec.options {
-            if let (set, clear) = flag(option.bytes) {
-                flags = (flags | set) & ~clear
-            } else {
-                data += (data.isEmpty ? [] : [0x2C]) + option.bytes
-            }
-        }
+        let flags = UInt(spec.flags.rawValue)
         guard spec.destination.bytes.first == 0x2F else {
             throw Failure(.configuration, "the mount's destination '\(name: spec.destination.bytes)' is not an absolute path")
         }
@@ -145,7 +130,7 @@ enum Mounts {
         if case .name(let name) = spec.source { source = CPath(name.bytes) }
         func mount() throws(SystemError) {
             if tree >= 0 { return try FileSystem.attachTree(tree, to: target) }
-            try FileSystem.mount(source, on: target, type: CPath(spec.type.bytes), flags: flags, data: CPath(data))
+            try FileSystem.mount(source, on: target, type: CPath(spec.type.bytes), flags: flags, data: CPath(spec.data.bytes))
         }
         do throws(SystemError) {
             do { try mount() } catch {
