@@ -210,11 +210,11 @@ extension VirtualMachines {
         }
 
         @Test func helpAndDoctor() throws {
-            for arguments in [["--help"], ["run", "--help"], ["doctor", "--help"], ["--version"]] {
+            for arguments in [["--help"], ["run", "--help"], ["doctor", "--help"], ["create", "--help"], ["exec", "--help"], ["--version"]] {
                 let outcome = try swiftlet(arguments)
                 #expect(outcome.ending == .exited(0) && !outcome.text.isEmpty && outcome.errorText == "", "\(outcome)")
             }
-            for word in ["push", "ps", "frobnicate"] {
+            for word in ["push", "logs", "frobnicate"] {
                 let outcome = try swiftlet([word])
                 #expect(outcome.ending == .exited(125) && outcome.errorText.contains(word), "\(outcome)")
             }
