@@ -143,6 +143,13 @@ extension VirtualMachines {
             try delete("one", before)
         }
 
+        private func wait(for pid: Int32) -> Ending {
+            var status: Int32 = 0
+            // SAFETY: waitpid writes one int.
+            while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+            return Ending(waitStatus: status)
+        }
+
         @Test func theVMMsStatusIsTheContainers() throws {
             // Only who adopts it sees it; here that is this process.
             #expect(test_process_adopt_orphans(1) == 0)
@@ -152,13 +159,12 @@ extension VirtualMachines {
                 try bundle.write(["/bin/sh", "-c", script])
                 _ = try create("one")
                 let pid = Int32(try #require(try state("one")["pid"] as? Int))
+                let server = Leftovers.now(besides: swiftlet.directory.path).processes.first { $0.hasPrefix("swiftlet-files ") }
+                let serverPID = try #require(server.flatMap { Int32($0.dropFirst("swiftlet-files ".count)) })
                 #expect(try command(["start", "one"]).ending == .exited(0))
-                var status: Int32 = 0
-                // SAFETY: waitpid writes one int.
-                while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-                #expect(Ending(waitStatus: status) == wanted, "\(script)")
+                #expect(wait(for: pid) == wanted, "\(script)")
                 // The file server, too, has become this process's.
-                for _ in 0..<200 where unsafe waitpid(-1, &status, WNOHANG) <= 0 { usleep(10000) }
+                #expect(wait(for: serverPID) == .exited(0))
                 try delete("one", before)
             }
         }
