@@ -31,13 +31,21 @@ public func readAll(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UIn
 
 /// Writes all of `bytes`, however many calls it takes.
 public func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) throws(SystemError) {
+    var failure: SystemError?
+    // SAFETY: the buffer is the array's own storage and outlives the call.
+    unsafe bytes.withUnsafeBytes { buffer in
+        do throws(SystemError) { unsafe try writeAll(descriptor, buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+}
+
+/// The same of memory that the caller keeps meanwhile.
+public func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
     var offset = 0
     while offset < bytes.count {
         let start = offset
-        offset += try systemCall("write") {
-            // SAFETY: the pointer and count stay inside the array for the duration of the call.
-            unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress?.advanced(by: start), bytes.count - start) }
-        }
+        // SAFETY: the pointer and count stay inside the buffer.
+        offset += try systemCall("write") { unsafe write(descriptor, bytes.baseAddress?.advanced(by: start), bytes.count - start) }
     }
 }
 

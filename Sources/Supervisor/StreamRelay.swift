@@ -74,15 +74,8 @@ final class StreamRelay: Sendable {
                     firstByte()
                     first = false
                 }
-                var offset = 0
-                while offset < count {
-                    let start = offset
-                    guard
-                        let written = try? systemCall(
-                            "write", { unsafe write(target, buffer.baseAddress?.advanced(by: start), count - start) }), written > 0
-                    else { return }
-                    offset += written
-                }
+                // Whoever reads is gone.
+                guard (try? unsafe writeAll(target, UnsafeRawBufferPointer(rebasing: buffer[..<count]))) != nil else { return }
             }
         }
     }

@@ -79,6 +79,8 @@ enum CreateContainer {
             if let path = options.pidFile { try PIDFile.write(machine.pid, to: path) }
             machine.letGo()
             fileServer.letLiveOn()
+            // Its lock, too, until here.
+            withExtendedLifetime(directory) {}
         } catch {
             // The machine has ended with its value.
             try? directory.remove(try? directory.read())

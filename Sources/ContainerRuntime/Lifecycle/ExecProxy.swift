@@ -132,15 +132,8 @@ enum StreamCopy {
         // SAFETY: the buffer belongs to this thread for the whole loop; the kernel reads and writes inside it only.
         unsafe withUnsafeTemporaryAllocation(byteCount: chunk, alignment: 4096) { buffer in
             while let count = unsafe try? readSome(source, into: buffer), count > 0 {
-                var offset = 0
-                while offset < count {
-                    let start = offset
-                    guard
-                        let written = try? systemCall(
-                            "write", { unsafe write(target, buffer.baseAddress?.advanced(by: start), count - start) }), written > 0
-                    else { return }
-                    offset += written
-                }
+                // Whoever reads is gone.
+                guard (try? unsafe writeAll(target, UnsafeRawBufferPointer(rebasing: buffer[..<count]))) != nil else { return }
             }
         }
     }
