@@ -45,9 +45,9 @@ kernel:
 	@kernel-config/build --output build/share/swiftlet/vmlinux
 
 initrd:
-	@echo '== guest agent'
+	@echo "== guest agents"
 	@mkdir -p build/share/swiftlet
-	@guest/build build/share/swiftlet/initrd
+	@guest/build build/share/swiftlet
 
 scratch:
 	@mkdir -p build/share/swiftlet

@@ -21,6 +21,7 @@ let package = Package(
     name: "swiftlet-guest",
     products: [
         .library(name: "Agent", type: .static, targets: ["Agent"]),
+        .library(name: "LayerAgent", type: .static, targets: ["LayerAgent"]),
         // The unpacker by itself, for tests on any Linux.
         .library(name: "UnpackTool", type: .static, targets: ["UnpackTool"]),
     ],
@@ -30,9 +31,13 @@ let package = Package(
         module("AgentProtocol", ["Wire"]),
         module("Archive"),
         module("GuestSystem", ["CGuest"]),
-        module("Unpacker", ["AgentProtocol", "Archive", "CGuest", "GuestSystem", "Wire"]),
-        module("Agent", ["AgentProtocol", "CGuest", "GuestSystem", "Unpacker", "Wire"]),
-        module("UnpackTool", ["AgentProtocol", "CGuest", "GuestSystem", "Unpacker"]),
+        // What PID 1 does in either kind of machine.
+        module("FirstProcess", ["AgentProtocol", "CGuest", "GuestSystem", "Wire"]),
+        module("Unpacker", ["AgentProtocol", "Archive", "CGuest", "FirstProcess", "GuestSystem", "Wire"]),
+        // The machine that runs a container, and the one that unpacks an image.
+        module("Agent", ["AgentProtocol", "CGuest", "FirstProcess", "GuestSystem", "Unpacker", "Wire"]),
+        module("LayerAgent", ["AgentProtocol", "CGuest", "FirstProcess", "GuestSystem", "Unpacker", "Wire"]),
+        module("UnpackTool", ["AgentProtocol", "CGuest", "FirstProcess", "GuestSystem", "Unpacker"]),
     ],
     swiftLanguageModes: [.v6]
 )

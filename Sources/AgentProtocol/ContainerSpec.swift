@@ -106,6 +106,10 @@ public struct MountFlags: OptionSet, Hashable, Sendable {
     public static let noDirectoryAccessTime = MountFlags(rawValue: 1 << 11)
     public static let bind = MountFlags(rawValue: 1 << 12)
     public static let recursive = MountFlags(rawValue: 1 << 14)
+    public static let unbindable = MountFlags(rawValue: 1 << 17)
+    public static let `private` = MountFlags(rawValue: 1 << 18)
+    public static let slave = MountFlags(rawValue: 1 << 19)
+    public static let shared = MountFlags(rawValue: 1 << 20)
     public static let relativeAccessTime = MountFlags(rawValue: 1 << 21)
     public static let strictAccessTime = MountFlags(rawValue: 1 << 24)
 }
@@ -118,6 +122,8 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
     public var flags: MountFlags
     /// The file system's own options, between commas.
     public var data: Text
+    /// Set when it is mounted, one after another; each one of `unbindable`, `private`, `slave` and `shared`, and perhaps `recursive`.
+    public var propagations: [MountFlags] = []
 
     public init(destination: Text, type: Text, source: MountSource, flags: MountFlags = [], data: Text = "") {
         self.destination = destination
@@ -133,6 +139,7 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
         source.encode(into: &encoder)
         encoder.integer(flags.rawValue)
         data.encode(into: &encoder)
+        encoder.integers(propagations.map { $0.rawValue })
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -141,6 +148,8 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
         source = try MountSource(from: &decoder)
         flags = MountFlags(rawValue: try decoder.integer())
         data = try Text(from: &decoder)
+        let numbers = try decoder.integers(atMost: 16)
+        propagations = numbers.map { MountFlags(rawValue: $0) }
     }
 }
 
@@ -169,21 +178,66 @@ public struct InjectedFile: WireCodable, Equatable, Sendable {
     }
 }
 
+/// A device node, as mknod(2) makes it; what is behind its number is the machine's.
+public struct DeviceNode: WireCodable, Equatable, Sendable {
+    /// Absolute.
+    public var path: Text
+    /// The kind of file and the permissions.
+    public var mode: UInt32
+    public var major: UInt32
+    public var minor: UInt32
+    public var user: UInt32
+    public var group: UInt32
+
+    public init(path: Text, mode: UInt32, major: UInt32, minor: UInt32, user: UInt32, group: UInt32) {
+        self.path = path
+        self.mode = mode
+        self.major = major
+        self.minor = minor
+        self.user = user
+        self.group = group
+    }
+
+    public func encode(into encoder: inout WireEncoder) {
+        path.encode(into: &encoder)
+        encoder.integer(mode)
+        encoder.integer(major)
+        encoder.integer(minor)
+        encoder.integer(user)
+        encoder.integer(group)
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        path = try Text(from: &decoder)
+        mode = try decoder.integer()
+        major = try decoder.integer()
+        minor = try decoder.integer()
+        user = try decoder.integer()
+        group = try decoder.integer()
+    }
+}
+
 /// A container: its identity, root file system and mounts. Processes come separately.
 public struct ContainerSpec: WireCodable, Equatable, Sendable {
     /// Chosen by the host; names the container in later messages.
     public var container: UInt32
     public var hostname: Text
+    /// Empty: none.
+    public var domainName: Text
     public var root: RootSource
     /// Where what the container writes is kept, unless its root is the host's.
     public var storage: RootStorage
     public var readOnlyRoot: Bool
+    /// As of a mount; nothing: as it is.
+    public var rootPropagation: MountFlags
     /// All of them, in order.
     public var mounts: [MountSpec]
     /// Whether the machine has a file system device, with the trees that `root` and `mounts` name.
     public var hasTrees: Bool
     /// Whether /dev gets the runtime specification's default devices and links, where they are missing.
     public var makesDevices: Bool
+    /// More of them, in any place. Missing directories are made.
+    public var devices: [DeviceNode]
     /// Written before anything is mounted.
     public var files: [InjectedFile]
     /// Values for files below /proc/sys, when everything is mounted (sysctl(8)).
@@ -201,12 +255,15 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public init(container: UInt32, hostname: Text, root: RootSource, storage: RootStorage, readOnlyRoot: Bool = false) {
         self.container = container
         self.hostname = hostname
+        domainName = ""
         self.root = root
         self.storage = storage
         self.readOnlyRoot = readOnlyRoot
+        rootPropagation = []
         mounts = []
         hasTrees = false
         makesDevices = true
+        devices = []
         files = []
         parameters = []
         maskedPaths = []
@@ -218,12 +275,15 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public func encode(into encoder: inout WireEncoder) {
         encoder.integer(container)
         hostname.encode(into: &encoder)
+        domainName.encode(into: &encoder)
         root.encode(into: &encoder)
         storage.encode(into: &encoder)
         encoder.boolean(readOnlyRoot)
+        encoder.integer(rootPropagation.rawValue)
         encoder.list(mounts)
         encoder.boolean(hasTrees)
         encoder.boolean(makesDevices)
+        encoder.list(devices)
         encoder.list(files)
         encoder.list(parameters)
         encoder.list(maskedPaths)
@@ -235,12 +295,15 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public init(from decoder: inout WireDecoder) throws(WireError) {
         container = try decoder.integer()
         hostname = try Text(from: &decoder)
+        domainName = try Text(from: &decoder)
         root = try RootSource(from: &decoder)
         storage = try RootStorage(from: &decoder)
         readOnlyRoot = try decoder.boolean()
+        rootPropagation = MountFlags(rawValue: try decoder.integer())
         mounts = try decoder.list(atMost: 1024)
         hasTrees = try decoder.boolean()
         makesDevices = try decoder.boolean()
+        devices = try decoder.list(atMost: 4096)
         files = try decoder.list(atMost: 1024)
         parameters = try decoder.list(atMost: 1024)
         maskedPaths = try decoder.list(atMost: 256)

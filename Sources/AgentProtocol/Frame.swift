@@ -11,7 +11,7 @@ public import Wire
 /// Constants of both ends.
 public enum AgentProtocol {
     /// Changes with every incompatible change of a message.
-    public static let version: UInt32 = 5
+    public static let version: UInt32 = 6
     /// The vsock port on which the host (CID 2) listens for the agent.
     public static let controlPort: UInt32 = 1024
     /// The I/O port to which the guest writes a `TimelineMark`.

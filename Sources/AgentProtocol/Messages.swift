@@ -14,6 +14,10 @@ public enum HostMessage: Equatable, Sendable {
     /// kill(2) to a process, by its host-chosen number.
     case signal(process: UInt32, number: UInt8)
     case resize(process: UInt32, size: WindowSize)
+    /// Let a container have as much from now on. Answered by `containerLimited`, in the order of the requests.
+    case limit(container: UInt32, ContainerLimits)
+    /// Say what a container uses. Answered by `statistics`, in the order of the requests.
+    case examine(container: UInt32)
     /// Sync file systems and stop the machine.
     case shutDown
 
@@ -25,6 +29,8 @@ public enum HostMessage: Equatable, Sendable {
         case shutDown = 5
         case unpackLayer = 6
         case execute = 7
+        case limit = 8
+        case examine = 9
     }
 
     public var frame: Frame {
@@ -51,6 +57,13 @@ public enum HostMessage: Equatable, Sendable {
             kind = .resize
             encoder.integer(process)
             size.encode(into: &encoder)
+        case .limit(let container, let limits):
+            kind = .limit
+            encoder.integer(container)
+            limits.encode(into: &encoder)
+        case .examine(let container):
+            kind = .examine
+            encoder.integer(container)
         case .shutDown:
             kind = .shutDown
         }
@@ -67,6 +80,8 @@ public enum HostMessage: Equatable, Sendable {
         case .execute: self = .execute(process: try decoder.integer())
         case .signal: self = .signal(process: try decoder.integer(), number: try decoder.integer())
         case .resize: self = .resize(process: try decoder.integer(), size: try WindowSize(from: &decoder))
+        case .limit: self = .limit(container: try decoder.integer(), try ContainerLimits(from: &decoder))
+        case .examine: self = .examine(container: try decoder.integer())
         case .shutDown: self = .shutDown
         }
         try decoder.finish()
@@ -142,6 +157,11 @@ public enum AgentMessage: Equatable, Sendable {
     case processReady(process: UInt32)
     /// `pid` is the process's id in the guest's initial namespace.
     case processStarted(process: UInt32, pid: UInt32)
+    /// Said before the end of the container's first process, where the machine's memory ran out and processes of the container were killed for it.
+    case outOfMemory(container: UInt32)
+    /// `problem` says why not; empty: it is so.
+    case containerLimited(container: UInt32, problem: Text)
+    case statistics(container: UInt32, ContainerStatistics)
     /// Sent after the process's last output byte has been handed to its streams.
     case processExited(process: UInt32, status: ExitStatus)
     /// One sentence for the user, without a trailing newline. The request that failed has no other answer. `process`: the one that it was about; 0: none.
@@ -155,6 +175,9 @@ public enum AgentMessage: Equatable, Sendable {
         case failed = 5
         case layerUnpacked = 6
         case processReady = 7
+        case outOfMemory = 8
+        case containerLimited = 9
+        case statistics = 10
     }
 
     public var frame: Frame {
@@ -175,6 +198,17 @@ public enum AgentMessage: Equatable, Sendable {
             kind = .processStarted
             encoder.integer(process)
             encoder.integer(pid)
+        case .outOfMemory(let container):
+            kind = .outOfMemory
+            encoder.integer(container)
+        case .containerLimited(let container, let problem):
+            kind = .containerLimited
+            encoder.integer(container)
+            problem.encode(into: &encoder)
+        case .statistics(let container, let statistics):
+            kind = .statistics
+            encoder.integer(container)
+            statistics.encode(into: &encoder)
         case .processExited(let process, let status):
             kind = .processExited
             encoder.integer(process)
@@ -197,6 +231,9 @@ public enum AgentMessage: Equatable, Sendable {
         case .containerReady: self = .containerReady(container: try decoder.integer())
         case .processReady: self = .processReady(process: try decoder.integer())
         case .processStarted: self = .processStarted(process: try decoder.integer(), pid: try decoder.integer())
+        case .outOfMemory: self = .outOfMemory(container: try decoder.integer())
+        case .containerLimited: self = .containerLimited(container: try decoder.integer(), problem: try Text(from: &decoder))
+        case .statistics: self = .statistics(container: try decoder.integer(), try ContainerStatistics(from: &decoder))
         case .processExited: self = .processExited(process: try decoder.integer(), status: try ExitStatus(from: &decoder))
         case .failed:
             let process: UInt32 = try decoder.integer()

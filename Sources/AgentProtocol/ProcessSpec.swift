@@ -76,6 +76,37 @@ public enum ProcessStreams: WireCodable, Equatable, Sendable {
     }
 }
 
+/// A program of the container's that runs before its process is executed ("startContainer" of the OCI runtime specification's hooks), as who the process will be.
+public struct HookSpec: WireCodable, Equatable, Sendable {
+    /// Absolute.
+    public var path: Text
+    public var arguments: [Text]
+    public var environment: [Text]
+    /// In seconds; 0: as long as it takes.
+    public var timeout: UInt32
+
+    public init(path: Text, arguments: [Text], environment: [Text], timeout: UInt32) {
+        self.path = path
+        self.arguments = arguments
+        self.environment = environment
+        self.timeout = timeout
+    }
+
+    public func encode(into encoder: inout WireEncoder) {
+        path.encode(into: &encoder)
+        encoder.list(arguments)
+        encoder.list(environment)
+        encoder.integer(timeout)
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        path = try Text(from: &decoder)
+        arguments = try decoder.list(atMost: 65536)
+        environment = try decoder.list(atMost: 65536)
+        timeout = try decoder.integer()
+    }
+}
+
 /// What to execute in a container, as in the OCI runtime specification's `process`.
 public struct ProcessSpec: WireCodable, Equatable, Sendable {
     public var container: UInt32
@@ -94,6 +125,8 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
     /// Of the file mode creation mask (umask(2)).
     public var umask: UInt32
     public var limits: [ResourceLimit]
+    /// Who is killed first when memory runs out (proc(5), oom_score_adj): -1000 to 1000.
+    public var outOfMemoryAdjustment: Int32
     /// Bit n set: capability n is kept (capabilities(7)). In the bounding set for everyone, in the effective and permitted ones for root alone.
     public var capabilities: UInt64
     /// Those of them that others than root have, too: inheritable and ambient.
@@ -104,6 +137,9 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
     public var streams: ProcessStreams
     /// Prepared in every respect, and found to be executable, the process waits for `HostMessage.execute`.
     public var waits: Bool
+    /// Run one after another when it is let go, each with `state` on its standard input.
+    public var hooks: [HookSpec]
+    public var state: [UInt8]
 
     public init(
         container: UInt32, process: UInt32, arguments: [Text], environment: [Text], workingDirectory: Text, streams: ProcessStreams
@@ -118,11 +154,14 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         additionalGroups = []
         umask = 0o022
         limits = []
+        outOfMemoryAdjustment = 0
         capabilities = ProcessSpec.defaultCapabilities
         ambientCapabilities = 0
         noNewPrivileges = false
         filter = []
         waits = false
+        hooks = []
+        state = []
     }
 
     /// BPF_MAXINSNS instructions.
@@ -142,12 +181,15 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         encoder.integers(additionalGroups)
         encoder.integer(umask)
         encoder.list(limits)
+        encoder.signed(outOfMemoryAdjustment)
         encoder.integer(capabilities)
         encoder.integer(ambientCapabilities)
         encoder.boolean(noNewPrivileges)
         encoder.byteString(filter)
         streams.encode(into: &encoder)
         encoder.boolean(waits)
+        encoder.list(hooks)
+        encoder.byteString(state)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -160,11 +202,14 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         additionalGroups = try decoder.integers(atMost: 65536)
         umask = try decoder.integer()
         limits = try decoder.list(atMost: 16)
+        outOfMemoryAdjustment = try decoder.signed()
         capabilities = try decoder.integer()
         ambientCapabilities = try decoder.integer()
         noNewPrivileges = try decoder.boolean()
         filter = try decoder.byteString(atMost: ProcessSpec.filterLimit)
         streams = try ProcessStreams(from: &decoder)
         waits = try decoder.boolean()
+        hooks = try decoder.list(atMost: 1024)
+        state = try decoder.byteString(atMost: 4 << 20)
     }
 }

@@ -24,7 +24,10 @@
 const uint64_t cjail_new_processes = CLONE_NEWPID;
 const uint64_t cjail_new_user = CLONE_NEWUSER;
 
-int cjail_leave_namespaces(void) { return unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP); }
+int cjail_leave_namespaces(int network) {
+    if (network >= 0 && setns(network, CLONE_NEWNET) < 0) return -1;
+    return unshare(CLONE_NEWNS | (network < 0 ? CLONE_NEWNET : 0) | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP);
+}
 
 pid_t cjail_fork(uint64_t flags, int cgroup, int *pidfd) {
     struct clone_args arguments = {

@@ -3,22 +3,6 @@ import CLinux
 import Glibc
 public import LinuxSystem
 
-/// What a VMM may use of the machine. Nil: as much as there is.
-public struct CgroupLimits: Equatable, Sendable {
-    /// In bytes.
-    public var memory: UInt64?
-    /// In microseconds of processor time in each 100,000.
-    public var processorTime: UInt64?
-    /// Threads.
-    public var threads: UInt64?
-    /// 2 to 262,144, beside other cgroups' 1,024.
-    public var processorShares: UInt64?
-    /// 10 to 1,000, beside other cgroups' 500.
-    public var diskWeight: UInt64?
-
-    public init() {}
-}
-
 /// A cgroup for one VMM, with a directory in each hierarchy. Whoever made it removes it when its process is gone.
 public final class Cgroup: Sendable {
     /// One directory, of one hierarchy.
@@ -41,13 +25,19 @@ public final class Cgroup: Sendable {
     private let places: [Place]
     private let name: String
     private let isUnified: Bool
+    /// Below the root of the hierarchies.
+    public let path: String
 
-    /// Makes the cgroup `name` below `parent`, whose directories are made where they are missing.
+    /// Makes the cgroup `name` below `parent`; directories are made where they are missing.
     public init(_ name: String, below parent: String, limits: CgroupLimits) throws(JailError) {
+        let components = parent.split(separator: "/").map(String.init)
         self.name = name
+        path = "/" + (components + [name]).joined(separator: "/")
         isUnified = try Self.isUnified()
         let hierarchies = isUnified ? [Self.root] : Self.firstControllers.map { "\(Self.root)/\($0)" }
-        let components = parent.split(separator: "/").map(String.init)
+        if !isUnified, let file = limits.onlyUnified {
+            throw .cgroup(path: path, SystemError(call: "open", subject: file, errno: ENOTSUP))
+        }
         var places: [Place] = []
         for hierarchy in hierarchies {
             let path = ([hierarchy] + components + [name]).joined(separator: "/")
@@ -61,14 +51,47 @@ public final class Cgroup: Sendable {
             } catch { throw .cgroup(path: path, error) }
         }
         self.places = places
-        do throws(JailError) {
-            for (number, place) in places.enumerated() {
-                try Self.apply(isUnified ? limits.unifiedSettings : limits.firstSettings(of: Self.firstControllers[number]), to: place)
-            }
-        } catch {
+        do throws(JailError) { try apply(limits) } catch {
             remove()
             throw error
         }
+    }
+
+    /// Other limits than before; those that are nil stay as they are.
+    public func apply(_ limits: CgroupLimits) throws(JailError) {
+        for (number, place) in places.enumerated() {
+            try Self.apply(isUnified ? limits.unifiedSettings : limits.firstSettings(of: Self.firstControllers[number]), to: place)
+        }
+    }
+
+    /// The same of one that was made before; `path`: as for `remove`.
+    public static func apply(_ limits: CgroupLimits, at path: String) throws(JailError) {
+        let isUnified = try isUnified()
+        if !isUnified, let file = limits.onlyUnified { throw .cgroup(path: path, SystemError(call: "open", subject: file, errno: ENOTSUP)) }
+        for controller in isUnified ? [""] : firstControllers.map({ "/" + $0 }) {
+            let place: Place
+            do throws(SystemError) {
+                let directory = try OwnedDescriptor.open(root + controller + "/" + path, O_RDONLY | O_DIRECTORY)
+                place = Place(parent: try directory.duplicate(), directory: directory, path: root + controller + path)
+            } catch { throw .cgroup(path: path, error) }
+            try apply(isUnified ? limits.unifiedSettings : limits.firstSettings(of: String(controller.dropFirst())), to: place)
+        }
+    }
+
+    /// The cgroup that a process is in, below the root of the hierarchies; for version 1 that of systemd. Nil where that is not known.
+    public static func path(of process: Int32) -> String? {
+        guard let file = try? OwnedDescriptor.open("/proc/\(process)/cgroup", O_RDONLY), let bytes = try? readAll(file.raw, limit: 65536) else {
+            return nil
+        }
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        for prefix in ["1:name=systemd:", "0::"] {
+            for line in lines {
+                // Hierarchies of version 1 have any number.
+                let text = prefix == "0::" ? line : "1:" + line.drop { $0 != ":" }.dropFirst()
+                if text.hasPrefix(prefix) { return String(text.dropFirst(prefix.count)) }
+            }
+        }
+        return nil
     }
 
     /// For clone3(2); -1 where a process has to enter by itself.
@@ -107,6 +130,20 @@ public final class Cgroup: Sendable {
             guard let parent = try? OwnedDescriptor.open(([hierarchy] + components).joined(separator: "/"), O_RDONLY | O_DIRECTORY) else { continue }
             remove(name, from: parent)
         }
+    }
+
+    // MARK: Out of memory
+
+    /// Files of version 2, open for writing: where 0 is written to each, in their order, the kernel ends the cgroup's processes for want of memory, the largest first. None for version 1, whose
+    /// limits don't go below what is used.
+    public func memoryLimits() -> [SharedDescriptor] {
+        guard isUnified, let directory = places.first else { return [] }
+        // Without swap first: nothing is to be written out that is about to go.
+        var limits: [SharedDescriptor] = []
+        for name in ["memory.swap.max", "memory.max"] {
+            do throws(SystemError) { limits.append(SharedDescriptor(try directory.directory.open(child: name, O_WRONLY))) } catch {}
+        }
+        return limits
     }
 
     // MARK: Standing still
@@ -198,63 +235,5 @@ public final class Cgroup: Sendable {
         let directory = parent.raw
         // SAFETY: unlinkat reads the string during the call.
         return unsafe unlinkat(directory, name, AT_REMOVEDIR) == 0 ? 0 : clinux_errno()
-    }
-}
-
-/// One limit, in the first of the files that the kernel has.
-struct CgroupSetting {
-    let ways: [(file: String, value: String)]
-    /// Nothing runs where no file is there.
-    let isVital: Bool
-
-    init(_ file: String, _ value: some CustomStringConvertible, isVital: Bool = true) {
-        ways = [(file, value.description)]
-        self.isVital = isVital
-    }
-
-    init(firstOf ways: [(file: String, value: String)]) {
-        self.ways = ways
-        isVital = true
-    }
-}
-
-extension CgroupLimits {
-    /// Of version 2, those that are needed: one that is switched on costs every cgroup below something, `cpu` with each switch between threads.
-    var controllers: [String] {
-        let needed = [
-            ("memory", memory != nil), ("cpu", processorTime != nil || processorShares != nil), ("pids", threads != nil), ("io", diskWeight != nil),
-        ]
-        return needed.filter(\.1).map(\.0)
-    }
-
-    var unifiedSettings: [CgroupSetting] {
-        var settings: [CgroupSetting] = []
-        if let memory {
-            // What is swapped out is not counted as memory; a kernel without swap has no file for it.
-            settings += [CgroupSetting("memory.max", memory), CgroupSetting("memory.swap.max", memory, isVital: false)]
-        }
-        if let processorTime { settings.append(CgroupSetting("cpu.max", "\(processorTime) 100000")) }
-        // Weights are 1 to 10,000 here; the same lines as runc's from one scale to the other.
-        if let processorShares { settings.append(CgroupSetting("cpu.weight", 1 + (max(2, processorShares) - 2) * 9999 / 262_142)) }
-        if let threads { settings.append(CgroupSetting("pids.max", threads)) }
-        if let diskWeight {
-            let weight = 1 + (max(10, diskWeight) - 10) * 9999 / 990
-            settings.append(CgroupSetting(firstOf: [("io.bfq.weight", "\(diskWeight)"), ("io.weight", "default \(weight)")]))
-        }
-        return settings
-    }
-
-    /// Of version 1, those of one controller.
-    func firstSettings(of controller: String) -> [CgroupSetting] {
-        switch controller {
-        case "memory":
-            memory.map { [CgroupSetting("memory.limit_in_bytes", $0), CgroupSetting("memory.memsw.limit_in_bytes", $0 * 2, isVital: false)] } ?? []
-        case "cpu":
-            (processorTime.map { [CgroupSetting("cpu.cfs_period_us", 100_000), CgroupSetting("cpu.cfs_quota_us", $0)] } ?? [])
-                + (processorShares.map { [CgroupSetting("cpu.shares", $0)] } ?? [])
-        case "pids": threads.map { [CgroupSetting("pids.max", $0)] } ?? []
-        // Linux 5.0 has the second one only.
-        default: diskWeight.map { [CgroupSetting(firstOf: [("blkio.weight", "\($0)"), ("blkio.bfq.weight", "\($0)")])] } ?? []
-        }
     }
 }

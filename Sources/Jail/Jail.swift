@@ -19,9 +19,9 @@ public enum Jail {
         static let hasWalls = true
     #endif
 
-    /// Everything but what the process holds open is gone afterwards. `lifeline`: one end of a pair of stream sockets; the parent keeps the other one, and never reads from it.
+    /// Everything but what the process holds open is gone afterwards. `lifeline`: one end of a pair of stream sockets; the parent keeps the other one, and never reads from it. `network`: a network namespace to be in; nil: one of its own.
     /// The process dies with its parent. Threads that are there already stay outside, and must have ended before anything is read that a guest or an image has written.
-    public static func enter(as identity: Identity, lifeline: borrowing OwnedDescriptor) throws(JailError) {
+    public static func enter(as identity: Identity, lifeline: borrowing OwnedDescriptor, network: Int32? = nil) throws(JailError) {
         let parent = lifeline.raw
         guard hasWalls else {
             return try step("tie its life to its parent's") { () throws(SystemError) in
@@ -31,7 +31,7 @@ public enum Jail {
         }
         let process: UInt32 =
             identity == .fresh ? try step("find out its process id (is /proc mounted?)") { () throws(SystemError) in try Identity.outerProcess() } : 0
-        do throws(SystemError) { try leaveNamespaces(parent) } catch { throw .namespaces(error) }
+        do throws(SystemError) { try leaveNamespaces(parent, network: network) } catch { throw .namespaces(error) }
         try step("enter an empty root directory") { () throws(SystemError) in try MountTree.enterEmptyRoot() }
         try step("become a user of its own") { () throws(SystemError) in
             if identity == .fresh { try Capabilities.become(Identity.firstUser + process) }
@@ -80,8 +80,8 @@ public enum Jail {
 
     /// The parent is handed the network namespace, so that it ends after the machine. To end one takes the kernel 12 ms, in which it makes everybody wait who waits as KVM
     /// does (RCU): the end of the machine would take half as long again.
-    static func leaveNamespaces(_ lifeline: Int32) throws(SystemError) {
-        try systemCall("unshare") { cjail_leave_namespaces() }
+    static func leaveNamespaces(_ lifeline: Int32, network: Int32? = nil) throws(SystemError) {
+        try systemCall("unshare") { cjail_leave_namespaces(network ?? -1) }
         try sendNetwork(over: lifeline)
     }
 

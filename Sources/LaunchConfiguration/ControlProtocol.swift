@@ -22,6 +22,11 @@ public enum ControlRequest: WireCodable, Equatable, Sendable {
     /// The terminal of the process that was executed has another size, in characters.
     case resize(rows: UInt16, columns: UInt16)
 
+    /// The container may have as much from now on: bytes of memory, processes and threads; 0: as much as there is.
+    case limit(memory: UInt64, processes: UInt32)
+    /// Answered by `statistics`.
+    case examine
+
     /// Of an encoded request, in bytes.
     public static let sizeLimit = 16
 
@@ -37,6 +42,11 @@ public enum ControlRequest: WireCodable, Equatable, Sendable {
             encoder.integer(UInt8(5))
             encoder.integer(rows)
             encoder.integer(columns)
+        case .limit(let memory, let processes):
+            encoder.integer(UInt8(6))
+            encoder.integer(memory)
+            encoder.integer(processes)
+        case .examine: encoder.integer(UInt8(7))
         }
     }
 
@@ -50,6 +60,8 @@ public enum ControlRequest: WireCodable, Equatable, Sendable {
         case 3: self = .stream
         case 4: self = .execute
         case 5: self = .resize(rows: try decoder.integer(), columns: try decoder.integer())
+        case 6: self = .limit(memory: try decoder.integer(), processes: try decoder.integer())
+        case 7: self = .examine
         default: throw .unknownValue
         }
     }
@@ -62,6 +74,8 @@ public enum ControlReply: WireCodable, Equatable, Sendable {
     case failed(Text)
     /// The process that was executed has ended, with this exit code, or 128 + n after signal n.
     case exited(UInt8)
+    /// An encoded `ContainerStatistics` of AgentProtocol.
+    case statistics([UInt8])
 
     /// Of an encoded reply, in bytes.
     public static let sizeLimit = 16384
@@ -80,6 +94,9 @@ public enum ControlReply: WireCodable, Equatable, Sendable {
         case .exited(let code):
             encoder.integer(UInt8(2))
             encoder.integer(code)
+        case .statistics(let bytes):
+            encoder.integer(UInt8(3))
+            encoder.byteString(bytes)
         }
     }
 
@@ -88,6 +105,7 @@ public enum ControlReply: WireCodable, Equatable, Sendable {
         case 0: self = .done
         case 1: self = .failed(try Text(from: &decoder))
         case 2: self = .exited(try decoder.integer())
+        case 3: self = .statistics(try decoder.byteString(atMost: ControlReply.sizeLimit))
         default: throw .unknownValue
         }
     }

@@ -29,6 +29,11 @@ public struct RuntimeSpecification: Equatable, Sendable {
     public struct ConsoleSize: Equatable, Sendable {
         public var rows: UInt16
         public var columns: UInt16
+
+        public init(rows: UInt16, columns: UInt16) {
+            self.rows = rows
+            self.columns = columns
+        }
     }
 
     public struct Process: Equatable, Sendable {
@@ -44,6 +49,8 @@ public struct RuntimeSpecification: Equatable, Sendable {
         public var effective: [String] = []
         public var ambient: [String] = []
         public var limits: [Limit] = []
+        /// -1000 to 1000.
+        public var outOfMemoryAdjustment: Int32 = 0
         public var noNewPrivileges = false
     }
 
@@ -69,8 +76,10 @@ public struct RuntimeSpecification: Equatable, Sendable {
         public var timeout: Int64?
     }
 
-    /// "Hooks" of config.md: those that run on the host.
+    /// "Hooks" of config.md.
     public struct Hooks: Equatable, Sendable {
+        /// In the container; the others run on the host.
+        public var startContainer: [Hook] = []
         public var prestart: [Hook] = []
         public var createRuntime: [Hook] = []
         public var poststart: [Hook] = []
@@ -84,25 +93,17 @@ public struct RuntimeSpecification: Equatable, Sendable {
         public var path: String?
     }
 
-    public struct Device: Equatable, Sendable {
-        public var allow: Bool
-        /// a, c, b, u or p; empty means a.
+    /// A device node to be made.
+    public struct DeviceNode: Equatable, Sendable {
+        public var path: String
+        /// c, b, u or p.
         public var type: String
-        public var major: Int64?
-        public var minor: Int64?
-        /// Of r, w and m.
-        public var access: String
-    }
-
-    public struct Resources: Equatable, Sendable {
-        /// In bytes; zero and less: no limit.
-        public var memory: Int64?
-        public var quota: Int64?
-        public var period: UInt64?
-        public var shares: UInt64?
-        public var processes: Int64?
-        public var diskWeight: UInt64?
-        public var devices: [Device] = []
+        public var major: UInt32
+        public var minor: UInt32
+        /// Of permissions alone.
+        public var mode: UInt32
+        public var user: UInt32
+        public var group: UInt32
     }
 
     public var version: String
@@ -111,16 +112,20 @@ public struct RuntimeSpecification: Equatable, Sendable {
     public var processValue: JSONValue
     public var root: Root
     public var hostname: String
+    public var domainName: String
     public var mounts: [Mount]
     public var hooks: Hooks
     public var annotations: [String: String]
     public var namespaces: [Namespace]
     /// By their names, as in `net.core.somaxconn`.
     public var parameters: [String: String]
-    public var resources: Resources
+    public var resources: RuntimeResources
+    public var devices: [DeviceNode]
     public var cgroupsPath: String
     /// As a seccomp profile is written.
     public var seccomp: JSONValue?
+    /// As mount(8) has it; empty: private.
+    public var rootPropagation: String
     public var maskedPaths: [String]
     public var readOnlyPaths: [String]
     /// What can't be done here, each as a field and the reason.
@@ -143,6 +148,7 @@ public struct RuntimeSpecification: Equatable, Sendable {
                 Root(path: try fields.require("path", try fields.string("path")), isReadOnly: try fields.boolean("readonly"))
             })
         hostname = try object.string("hostname") ?? ""
+        domainName = try object.string("domainname") ?? ""
         mounts = try object.list("mounts") { item throws(FieldError) in try Mount(JSONObject(item)) } ?? []
         hooks = try object.object("hooks") { fields throws(FieldError) in try Hooks(fields) } ?? Hooks()
         annotations = try object.object("annotations") { fields throws(FieldError) in try fields.texts() } ?? [:]
@@ -151,47 +157,30 @@ public struct RuntimeSpecification: Equatable, Sendable {
         namespaces = linux.namespaces
         parameters = linux.parameters
         resources = linux.resources
+        devices = linux.devices
         cgroupsPath = linux.cgroupsPath
         seccomp = linux.seccomp
+        rootPropagation = linux.rootPropagation
         maskedPaths = linux.maskedPaths
         readOnlyPaths = linux.readOnlyPaths
-        refusals = try Self.refusals(object)
+        refusals = try Self.refusals(object) + linux.resources.refusals.map { $0.within("linux.resources") }
     }
 
     // MARK: What is refused
 
     /// Fields that ask for something that a container here doesn't get. Empty ones ask for nothing.
     private static let refused: [(path: [String], reason: String)] = [
-        (["domainname"], "a domain name is not supported"),
-        (["process", "apparmorProfile"], "there is no AppArmor in the machine's kernel"),
-        (["process", "selinuxLabel"], "there is no SELinux in the machine's kernel"),
         (["process", "scheduler"], "scheduling policies are not supported"),
         (["process", "ioPriority"], "priorities of input and output are not supported"),
         (["process", "execCPUAffinity"], "affinities are not supported"),
-        (["hooks", "createContainer"], "hooks in the container's namespaces are not supported"),
-        (["hooks", "startContainer"], "hooks in the container are not supported"),
+        (["hooks", "createContainer"], "programs of the host can't run in the container's namespaces, which are a machine's"),
         (["linux", "uidMappings"], "user namespaces are not supported: the machine is a wall of its own"),
         (["linux", "gidMappings"], "user namespaces are not supported: the machine is a wall of its own"),
         (["linux", "timeOffsets"], "time namespaces are not supported"),
-        (["linux", "devices"], "devices of the host can't be shown to a machine"),
         (["linux", "netDevices"], "network devices can't be moved into a machine"),
-        (["linux", "mountLabel"], "there is no SELinux in the machine's kernel"),
         (["linux", "intelRdt"], "resctrl is not supported"),
         (["linux", "memoryPolicy"], "memory policies are not supported"),
         (["linux", "personality"], "execution domains are not supported"),
-        (["linux", "resources", "hugepageLimits"], "limits of huge pages are not supported"),
-        (["linux", "resources", "network"], "network classes are not supported"),
-        (["linux", "resources", "rdma"], "RDMA is not supported"),
-        (["linux", "resources", "unified"], "settings of cgroups by name are not supported"),
-        (["linux", "resources", "blockIO", "weightDevice"], "weights of single devices are not supported"),
-        (["linux", "resources", "blockIO", "throttleReadBpsDevice"], "limits of single devices are not supported"),
-        (["linux", "resources", "blockIO", "throttleWriteBpsDevice"], "limits of single devices are not supported"),
-        (["linux", "resources", "blockIO", "throttleReadIOPSDevice"], "limits of single devices are not supported"),
-        (["linux", "resources", "blockIO", "throttleWriteIOPSDevice"], "limits of single devices are not supported"),
-        (["linux", "resources", "cpu", "cpus"], "sets of processors are not supported"),
-        (["linux", "resources", "cpu", "mems"], "sets of memory nodes are not supported"),
-        (["linux", "resources", "cpu", "realtimeRuntime"], "realtime limits are not supported"),
-        (["linux", "resources", "cpu", "realtimePeriod"], "realtime limits are not supported"),
     ]
 
     /// What a process by itself, as `swiftlet exec --process` has it, asks for and doesn't get.
@@ -199,10 +188,15 @@ public struct RuntimeSpecification: Equatable, Sendable {
         try refusals(JSONObject(.object([JSONValue.Member(name: "process", value: value)])))
     }
 
-    private static func refusals(_ object: JSONObject) throws(FieldError) -> [FieldError] {
+    private static func refusals(_ object: JSONObject) throws(FieldError) -> [FieldError] { object.refusals(refused) }
+}
+
+extension JSONObject {
+    /// Those of the fields that ask for something, with the reasons.
+    func refusals(_ refused: [(path: [String], reason: String)]) -> [FieldError] {
         var found: [FieldError] = []
         for (path, reason) in refused {
-            guard let value = find(path[...], in: .object(object.members)), !value.asksForNothing else { continue }
+            guard let value = Self.find(path[...], in: .object(members)), !value.asksForNothing else { continue }
             found.append(FieldError(path: path.joined(separator: "."), problem: ": \(reason)"))
         }
         return found
@@ -216,7 +210,7 @@ public struct RuntimeSpecification: Equatable, Sendable {
 }
 
 extension JSONValue {
-    fileprivate var asksForNothing: Bool {
+    var asksForNothing: Bool {
         switch self {
         case .null, .boolean(false), .integer(0), .string(""): true
         case .array(let values): values.isEmpty
@@ -259,6 +253,9 @@ extension RuntimeSpecification.Process {
                 return RuntimeSpecification.Limit(
                     type: try fields.require("type", try fields.string("type")), soft: try fields.limit("soft"), hard: try fields.limit("hard"))
             } ?? []
+        let adjustment = try object.integer("oomScoreAdj") ?? 0
+        guard (-1000...1000).contains(adjustment) else { throw FieldError(path: "oomScoreAdj", problem: " \(adjustment) is not from -1000 to 1000") }
+        outOfMemoryAdjustment = Int32(adjustment)
         noNewPrivileges = try object.boolean("noNewPrivileges")
     }
 }
@@ -279,6 +276,7 @@ extension RuntimeSpecification.Hooks {
     public init(_ object: JSONObject) throws(FieldError) {
         prestart = try Self.list(object, "prestart")
         createRuntime = try Self.list(object, "createRuntime")
+        startContainer = try Self.list(object, "startContainer")
         poststart = try Self.list(object, "poststart")
         poststop = try Self.list(object, "poststop")
     }
@@ -299,9 +297,11 @@ extension RuntimeSpecification.Hooks {
 private struct Linux {
     var namespaces: [RuntimeSpecification.Namespace] = []
     var parameters: [String: String] = [:]
-    var resources = RuntimeSpecification.Resources()
+    var resources = RuntimeResources()
+    var devices: [RuntimeSpecification.DeviceNode] = []
     var cgroupsPath = ""
     var seccomp: JSONValue?
+    var rootPropagation = ""
     var maskedPaths: [String] = []
     var readOnlyPaths: [String] = []
 
@@ -315,52 +315,48 @@ private struct Linux {
                     type: try fields.require("type", try fields.string("type")), path: try fields.string("path"))
             } ?? []
         parameters = try object.object("sysctl") { fields throws(FieldError) in try fields.texts() } ?? [:]
-        resources = try object.object("resources") { fields throws(FieldError) in try Self.resources(fields) } ?? resources
+        resources = try object.object("resources") { fields throws(FieldError) in try RuntimeResources(fields) } ?? resources
+        devices = try object.list("devices") { item throws(FieldError) in try RuntimeSpecification.DeviceNode(JSONObject(item)) } ?? []
         cgroupsPath = try object.string("cgroupsPath") ?? ""
         seccomp = object.value("seccomp")
         maskedPaths = try object.strings("maskedPaths") ?? []
         readOnlyPaths = try object.strings("readonlyPaths") ?? []
-        let propagation = try object.string("rootfsPropagation") ?? ""
-        guard ["", "private", "rprivate", "slave", "rslave"].contains(propagation) else {
-            throw FieldError(path: "rootfsPropagation", problem: " \"\(propagation)\": mounts don't pass between a machine and its host")
+        rootPropagation = try object.string("rootfsPropagation") ?? ""
+        let known = ["", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"]
+        guard known.contains(rootPropagation) else {
+            throw FieldError(path: "rootfsPropagation", problem: " \"\(rootPropagation)\" is none of private, slave, shared and unbindable")
         }
     }
+}
 
-    private static func resources(_ object: JSONObject) throws(FieldError) -> RuntimeSpecification.Resources {
-        var resources = RuntimeSpecification.Resources()
-        resources.memory = try object.object("memory") { memory throws(FieldError) in try memory.integer("limit") } ?? nil
-        _ = try object.object("cpu") { cpu throws(FieldError) in
-            resources.quota = try cpu.integer("quota")
-            resources.period = try cpu.unsigned("period")
-            resources.shares = try cpu.unsigned("shares")
-        }
-        resources.processes = try object.object("pids") { pids throws(FieldError) in try pids.integer("limit") } ?? nil
-        resources.diskWeight = try object.object("blockIO") { io throws(FieldError) in try io.unsigned("weight") } ?? nil
-        resources.devices =
-            try object.list("devices") { item throws(FieldError) in
-                let fields = try JSONObject(item)
-                return RuntimeSpecification.Device(
-                    allow: try fields.boolean("allow"), type: try fields.string("type") ?? "", major: try fields.integer("major"),
-                    minor: try fields.integer("minor"), access: try fields.string("access") ?? "rwm")
-            } ?? []
-        return resources
+extension RuntimeSpecification.DeviceNode {
+    fileprivate init(_ object: JSONObject) throws(FieldError) {
+        path = try object.require("path", try object.string("path"))
+        guard path.hasPrefix("/") else { throw FieldError(path: "path", problem: " \"\(path)\" is not an absolute path") }
+        type = try object.require("type", try object.string("type"))
+        guard ["c", "b", "u", "p"].contains(type) else { throw FieldError(path: "type", problem: " \"\(type)\" is none of c, b, u and p") }
+        major = try object.unsigned("major") ?? 0
+        minor = try object.unsigned("minor") ?? 0
+        mode = (try object.unsigned("fileMode") ?? 0o666) & 0o7777
+        user = try object.unsigned("uid") ?? 0
+        group = try object.unsigned("gid") ?? 0
     }
 }
 
 extension JSONObject {
-    fileprivate func boolean(_ name: String) throws(FieldError) -> Bool {
+    func boolean(_ name: String) throws(FieldError) -> Bool {
         guard let value = value(name) else { return false }
         guard case .boolean(let isTrue) = value else { throw .wrongType(name) }
         return isTrue
     }
 
-    fileprivate func unsigned<Number: FixedWidthInteger & UnsignedInteger>(_ name: String) throws(FieldError) -> Number? {
+    func unsigned<Number: FixedWidthInteger & UnsignedInteger>(_ name: String) throws(FieldError) -> Number? {
         guard let value = value(name) else { return nil }
         do throws(FieldError) { return try value.unsigned() } catch { throw error.within(name) }
     }
 
     /// Of setrlimit(2): RLIM_INFINITY is beyond the parser's integers.
-    fileprivate func limit(_ name: String) throws(FieldError) -> UInt64 {
+    func limit(_ name: String) throws(FieldError) -> UInt64 {
         guard let value = value(name) else { throw FieldError(path: name, problem: " is missing") }
         return value == .otherNumber ? .max : try unsigned(name) ?? 0
     }

@@ -29,7 +29,8 @@ public enum Launch {
         // The kernel waits while it makes a machine; meanwhile the jail closes.
         let opening = try MachineOpening(kvm: arguments.kvm)
         let lifeline = OwnedDescriptor(owning: arguments.lifeline)
-        try Jail.enter(as: identity, lifeline: lifeline)
+        try Jail.enter(as: identity, lifeline: lifeline, network: arguments.network)
+        if let network = arguments.network { close(network) }
         let filters = try FilterSet(reading: arguments.filters)
         filters.reportViolations()
         close(arguments.filters)

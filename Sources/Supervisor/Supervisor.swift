@@ -52,6 +52,10 @@ public final class Supervisor {
     private var creator: Int32?
     /// `swiftlet start`, until it has been told how that went.
     private var starter: ControlSocket.Connection?
+    /// Commands that wait for the agent's answers, which come in the order of the questions.
+    private var (limiters, examiners): ([ControlSocket.Connection], [ControlSocket.Connection]) = ([], [])
+    /// The guest's memory ran out, and the container's first process was killed for it.
+    private var isOutOfMemory = false
 
     /// Blocks the forwarded signals; call before any thread starts. `creator`: a stream socket to the command that makes a container which is to live without it; told the outcome
     /// (`ControlReply`) when it is known.
@@ -184,6 +188,12 @@ public final class Supervisor {
             endIfDrained()
         case (.failed(_, let kind, let text), .waiting), (.failed(_, let kind, let text), .starting), (.failed(_, let kind, let text), .created):
             fail(kind: kind, text: text.string)
+        case (.outOfMemory, .running), (.outOfMemory, .starting): isOutOfMemory = true
+        case (.containerLimited(_, let problem), _) where !limiters.isEmpty:
+            let sentence = "the limits can't be changed in the machine: \(problem.string)"
+            limiters.removeFirst().answer(problem.bytes.isEmpty ? .done : ControlReply(failure: sentence))
+        case (.statistics(_, let statistics), _) where !examiners.isEmpty:
+            examiners.removeFirst().answer(.statistics(statistics.wireBytes))
         case (.failed(_, _, let text), _): printError("swiftlet: \(text.string)")
         default: fail(kind: .agent, text: "the guest's agent sent a message out of turn")
         }
@@ -229,6 +239,14 @@ public final class Supervisor {
         case (.execute, _): command.answer(.failed("cannot exec in a container that is not running"))
         case (.signal(let number), .running) where command.process != nil:
             control?.send(HostMessage.signal(process: command.process ?? 0, number: number).frame.bytes)
+        case (.limit(let memory, let processes), .running), (.limit(let memory, let processes), .created):
+            limiters.append(command)
+            let limits = ContainerLimits(memory: memory, processes: processes)
+            control?.send(HostMessage.limit(container: configuration.container, limits).frame.bytes)
+        case (.examine, .running), (.examine, .created):
+            examiners.append(command)
+            control?.send(HostMessage.examine(container: configuration.container).frame.bytes)
+        case (.limit, _), (.examine, _): command.answer(.failed("container not running"))
         case (.resize(let rows, let columns), _):
             guard let process = command.process else { return }
             control?.send(HostMessage.resize(process: process, size: WindowSize(rows: rows, columns: columns)).frame.bytes)
@@ -285,6 +303,7 @@ public final class Supervisor {
         guard case .draining(let status) = state, outputs.allSatisfy(\.hasEnded) else { return }
         if let failure = outputs.lazy.compactMap(\.failure).first { return fail(kind: .agent, text: "the container's output was lost: \(failure)") }
         // What the guest believed to be written is not: its status means nothing.
+        if isOutOfMemory, configuration.lifecycle != nil { machine.dieOutOfMemory() }
         if machine.hostFailure.isEmpty { end(status: status) } else { fail(kind: .storageFull, text: "the container's files were lost") }
     }
 

@@ -43,6 +43,7 @@ final class DeviceSet {
     private let extraParameters: [UInt8]
     private let disks: [Disk]
     private let end: EndSignal
+    private var fileServer: FileServerClient?
     /// The disks' come first, in their order.
     private var slots: [Slot] = []
     /// All transports, for the vCPUs.
@@ -72,8 +73,16 @@ final class DeviceSet {
         }
         if let socket = configuration.files {
             let server = FileServerClient(try OwnedDescriptor.duplicate(of: socket))
+            // A socket of its own: the other one is the files' thread's.
+            fileServer = FileServerClient(try OwnedDescriptor.duplicate(of: socket))
             try attach(FileSystem(server, tag: Self.filesTag, openFiles: Self.openFileLimit), memory, .files)
         }
+    }
+
+    /// False where nobody is there to do something about it.
+    func reportOutOfMemory() -> Bool {
+        guard let fileServer else { return false }
+        return (try? fileServer.reportOutOfMemory()) != nil
     }
 
     /// By which the guest mounts the host's trees.

@@ -1,6 +1,7 @@
 // The file server, as the VMM's file systems see it: a socket (docs/adr/0016).
 import FUSE
 import Glibc
+import LaunchConfiguration
 import LinuxSystem
 import VirtioDevices
 
@@ -17,6 +18,9 @@ final class FileServerClient: NameService {
     }
 
     func tell(_ request: [UInt8]) throws(SystemError) { try naming { () throws(SystemError) in try socket.send(request) } }
+
+    /// No question: it has no answer, and may come between those of the files' thread.
+    func reportOutOfMemory() throws(SystemError) { try tell(FileServerNotice.outOfMemory) }
 
     private static let name = "from or to the file server"
 

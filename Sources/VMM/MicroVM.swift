@@ -202,6 +202,13 @@ public final class MicroVM {
 
     // MARK: Ends
 
+    /// Has the host's kernel end this process for want of memory, as its cgroup counts it and engines look for it (docs/adr/0016): the guest's memory is the container's limit.
+    /// Returns where there is no such cgroup.
+    public func dieOutOfMemory() {
+        guard devices.reportOutOfMemory() else { return }
+        usleep(3_000_000)
+    }
+
     /// One sentence (and, for faults, the details) that says why the machine ended by itself.
     public func explain(_ reason: MachineEnd?) -> String {
         switch reason {

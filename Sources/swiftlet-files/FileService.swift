@@ -46,13 +46,17 @@ enum FileService {
         let socket = PacketSocket(owning: OwnedDescriptor(owning: arguments.socket), limit: Request.lengthLimit)
         filters.reportViolations()
         try Jail.lockFileServer(filters)
-        try serve(server, socket)
+        try serve(server, socket, arguments.memoryLimits)
     }
 
     /// Until the VMM has ended.
-    private static func serve(_ server: FileServer, _ socket: PacketSocket) throws {
+    private static func serve(_ server: FileServer, _ socket: PacketSocket, _ memoryLimits: [Int32]) throws {
         do throws(SystemError) {
             while let request = try socket.receive() {
+                if request.bytes == FileServerNotice.outOfMemory {
+                    for limit in memoryLimits { try? writeAll(limit, Array("0".utf8)) }
+                    continue
+                }
                 let reply: Reply?
                 do throws(RequestError) { reply = try server.serve(request.bytes) } catch {
                     // The VMM sends none without a header: it has been taken over.

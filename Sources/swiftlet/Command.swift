@@ -12,7 +12,11 @@ enum Command {
         let rest = Array(arguments.dropFirst())
         if word.hasPrefix("--"), word != "--help", word != "--version" { return runRuntime(arguments, launched: launched) }
         switch word {
-        case "run": try runContainer(rest, launched: launched)
+        case "run":
+            if let first = rest.first?.string, first == "-b" || first == "--bundle" || first.hasPrefix("--bundle=") {
+                return runRuntime(arguments, launched: launched)
+            }
+            try runContainer(rest, launched: launched)
         case "pull": pull(rest)
         case "doctor": exit(try Doctor.run(rest, installation: Installation.current()) { Process.print($0) })
         case "--help", "-h", "help": Process.print(help)
@@ -40,7 +44,7 @@ enum Command {
             (global, rest) = try GlobalOptions.parse(arguments)
             guard let word = rest.first?.string else { throw .usage("no command after the options", command: "swiftlet") }
             guard let command = RuntimeCommand(rawValue: word) else { throw unknown(word) }
-            isExec = command == .exec
+            isExec = command == .exec || command == .run
             let surroundings = Surroundings(installation: try Installation.current(), environment: Process.environment, launched: launched)
             try command.run(Array(rest.dropFirst()), global, in: surroundings) { Process.print($0) }
         } catch {
@@ -110,6 +114,9 @@ enum Command {
           resume    Have it go on
           kill      Send a signal to a container's process
           delete    Remove a container
+          update    Change a container's limits
+          events    Show what a container uses
+          spec      Write a config.json for a bundle
           features  Show what engines may ask of this runtime
 
           doctor    Say whether this machine can run containers, and what is missing
@@ -134,7 +141,7 @@ enum Command {
         case "history": advice = "'swiftlet inspect' shows what is known about an image"
         case "export": advice = "'swiftlet save' writes whole images"
         case "logs", "stop", "rm", "attach", "wait", "restart", "unpause",
-            "stats", "top", "cp", "container", "update", "rename", "port", "diff", "events":
+            "stats", "top", "cp", "container", "rename", "port", "diff":
             advice = "a container lives as long as its 'swiftlet run': send that process a signal to end it"
         case "network", "volume", "compose", "system", "info", "context", "plugin", "swarm", "service", "stack", "node", "secret", "config":
             advice = "'swiftlet --help' lists what there is"

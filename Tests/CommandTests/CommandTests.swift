@@ -20,6 +20,7 @@ final class Prefix: Sendable {
         try FileManager.default.createSymbolicLink(atPath: directory.path + "/bin/swiftlet-vmm", withDestinationPath: standIn)
         try directory.write("share/swiftlet/vmlinux", "kernel")
         try directory.write("share/swiftlet/initrd", "initrd")
+        try directory.write("share/swiftlet/initrd-unpacking", "initrd")
         // No program is compiled: swiftlet does it itself.
         try directory.write("share/swiftlet/seccomp.profiles", "SWSECCM2\0\0\0\0\0\0\0\0\0\0\0\0")
         try directory.write("share/swiftlet/filters", "filters")

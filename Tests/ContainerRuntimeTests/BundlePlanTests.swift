@@ -22,7 +22,7 @@ import Wire
         let files = LaunchFiles(
             kernel: Extent(descriptor: 40, offset: 0, length: 400), initrd: Extent(descriptor: 41, offset: 0, length: 410), fileServer: 42)
         let configuration = try plan.configuration(
-            files, LifecycleDescriptors(control: 43, status: 44, owner: 0), seccomp: nil, inputIsEmpty: true, launched: 7)
+            files, LifecycleDescriptors(control: 43, status: 44, owner: 0), seccomp: nil, state: .null, inputIsEmpty: true, launched: 7)
         guard case .container(let supervisor) = configuration.task else { throw ContainerError.noCommand }
         var reader = FrameReader()
         reader.append(supervisor.frames)
@@ -57,6 +57,36 @@ import Wire
         #expect(try !messages(try self.plan(#", "mounts": [{"destination": "/dev", "type": "bind", "source": "/dev"}]"#)).0.makesDevices)
     }
 
+    @Test func mountsPropagateInTheMachine() throws {
+        let plan = try plan(
+            #", "mounts": [{"destination": "/a", "type": "bind", "source": "/x", "options": ["rbind", "rprivate", "size=1k"]},"#
+                + #"{"destination": "/b", "type": "tmpfs", "options": ["shared", "size=1k"]}]"#, linux: #", "rootfsPropagation": "rslave""#)
+        let (container, _, _) = try messages(plan)
+        #expect(container.mounts[0].propagations.isEmpty && container.mounts[1].propagations == [.shared])
+        #expect(container.mounts[1].data == "size=1k" && container.rootPropagation == [.slave, .recursive])
+    }
+
+    @Test func devicesGoWithTheirDirectory() throws {
+        let device = #", "devices": [{"path": "/dev/x", "type": "u", "major": 10, "minor": 229, "fileMode": 384}]"#
+        let (container, _, _) = try messages(try plan(#", "domainname": "d""#, linux: device))
+        #expect(container.devices == [DeviceNode(path: "/dev/x", mode: 0o020600, major: 10, minor: 229, user: 0, group: 0)])
+        #expect(container.domainName == "d")
+        let (host, _, _) = try messages(try plan(#", "mounts": [{"destination": "/dev", "type": "bind", "source": "/dev"}]"#, linux: device))
+        #expect(host.devices.isEmpty)
+    }
+
+    @Test func theNetworkIsTheOneThatIsNamed() throws {
+        let named =
+            #"{"ociVersion": "1.2.0", "root": {"path": "r"}, "process": {"args": ["sh"], "cwd": "/"}, "linux": {"namespaces": [{"type": "network", "path": "/n"}]}}"#
+        #expect(try BundlePlan(RuntimeSpecification(json: Array(named.utf8), name: "x"), for: "a", in: "/b").network == "/n")
+        #expect(try plan().network == nil)
+    }
+
+    @Test func hooksInTheContainerAreTold() throws {
+        let (_, process, _) = try messages(try plan(#", "hooks": {"startContainer": [{"path": "/h", "args": ["h", "x"], "timeout": 5}]}"#))
+        #expect(process.hooks == [HookSpec(path: "/h", arguments: ["h", "x"], environment: [], timeout: 5)] && process.state == Array("null\n".utf8))
+    }
+
     @Test(arguments: [
         ("", 512 << 20), (#", "resources": {"memory": {"limit": 104857600}}"#, 100 << 20), (#", "resources": {"memory": {"limit": 1}}"#, 32 << 20),
         (#", "resources": {"memory": {"limit": 104857601}}"#, 102 << 20), (#", "resources": {"memory": {"limit": -1}}"#, 512 << 20),
@@ -84,7 +114,7 @@ import Wire
         (#", "mounts": [{"destination": "x", "type": "tmpfs"}]"#, "", "mounts[0].destination"),
         (#", "mounts": [{"destination": "/x", "type": "nfs"}]"#, "", "mounts[0].type"),
         (#", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["idmap"]}]"#, "", "mounts[0].options"),
-        (#", "mounts": [{"destination": "/x", "type": "tmpfs", "options": ["rslave"]}]"#, "", "mounts[0].options"),
+        (#", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["ridmap"]}]"#, "", "mounts[0].options"),
         (#", "hostname": "a\u0000b""#, "", "hostname"),
     ])
     func whatCannotBeIsNamed(members: String, linux: String, field: String) {

@@ -95,7 +95,7 @@ import Wire
         #expect(arguments.words.suffix(2) == ["6", "7:ro"])
         #expect(FileServerArguments(arguments.words) == arguments)
         #expect(arguments.descriptors == [3, 4, 5, 6, 7])
-        for count in 0..<11 { #expect(FileServerArguments(Array(arguments.words.prefix(count))) == nil) }
+        for count in 0..<13 { #expect(FileServerArguments(Array(arguments.words.prefix(count))) == nil) }
         for wrong in ["2", "x", "6:rw", ""] { #expect(FileServerArguments(arguments.words.dropLast() + [wrong]) == nil) }
         #expect(FileServerArguments(arguments.words + [String](repeating: "6", count: 300)) == nil)
     }

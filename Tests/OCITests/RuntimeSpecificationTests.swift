@@ -44,14 +44,39 @@ import Testing
         #expect(found.refusals.isEmpty, "\(found.refusals)")
     }
 
+    @Test func whatIsTheMachinesIsRead() throws {
+        let found = try parse(
+            configuration(
+                #", "domainname": "example.org", "hooks": {"startContainer": [{"path": "/x", "args": ["x", "y"]}]}"#,
+                process: #", "oomScoreAdj": -7, "apparmorProfile": "docker-default", "selinuxLabel": "a:b:c""#,
+                linux: #", "mountLabel": "a:b:c", "devices": [{"path": "/dev/x", "type": "b", "major": 7, "minor": 1, "fileMode": 416, "uid": 5},"#
+                    + #"{"path": "/dev/p", "type": "p"}]"#))
+        #expect(found.refusals.isEmpty, "\(found.refusals)")
+        #expect(found.domainName == "example.org" && found.process?.outOfMemoryAdjustment == -7)
+        #expect(found.hooks.startContainer.map(\.arguments) == [["x", "y"]])
+        #expect(found.devices.map(\.path) == ["/dev/x", "/dev/p"] && found.devices.map(\.type) == ["b", "p"])
+        #expect(found.devices.map(\.mode) == [0o640, 0o666] && found.devices.map(\.major) == [7, 0] && found.devices.map(\.user) == [5, 0])
+    }
+
+    @Test func whatTheHostLimitsIsRead() throws {
+        let text = """
+            {"memory": {"reservation": 5}, "cpu": {"cpus": "0-1", "mems": "0"}, "unified": {"memory.high": "max"}, "hugepageLimits": [{"pageSize": "2MB", "limit": 9}],
+             "blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 1, "rate": 7}], "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 6}]}}
+            """
+        let found = try RuntimeResources(json: Array(text.utf8), name: "resources")
+        #expect(found.memoryReservation == 5 && found.processors == "0-1" && found.memoryNodes == "0" && found.unified == ["memory.high": "max"])
+        #expect(found.hugePages == ["2MB": 9] && found.refusals.isEmpty)
+        #expect(found.throttles.map(\.kind) == [.readBytes, .writeOperations] && found.throttles.map(\.minor) == [1, 0])
+        #expect(found.throttles.map(\.rate) == [7, 6])
+    }
+
     @Test(arguments: [
-        (#", "domainname": "x""#, "", "", "domainname"), ("", #", "apparmorProfile": "x""#, "", "process.apparmorProfile"),
-        ("", #", "selinuxLabel": "x""#, "", "process.selinuxLabel"), ("", #", "scheduler": {"policy": "SCHED_FIFO"}"#, "", "process.scheduler"),
+        ("", #", "scheduler": {"policy": "SCHED_FIFO"}"#, "", "process.scheduler"),
         ("", "", #", "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]"#, "linux.uidMappings"),
-        ("", "", #", "devices": [{"path": "/dev/x"}]"#, "linux.devices"), ("", "", #", "intelRdt": {"closID": "x"}"#, "linux.intelRdt"),
-        ("", "", #", "resources": {"cpu": {"cpus": "0-1"}}"#, "linux.resources.cpu.cpus"),
-        ("", "", #", "resources": {"unified": {"memory.high": "1"}}"#, "linux.resources.unified"),
-        (#", "hooks": {"startContainer": [{"path": "/x"}]}"#, "", "", "hooks.startContainer"),
+        ("", "", #", "intelRdt": {"closID": "x"}"#, "linux.intelRdt"),
+        ("", "", #", "resources": {"cpu": {"realtimeRuntime": 5}}"#, "linux.resources.cpu.realtimeRuntime"),
+        ("", "", #", "resources": {"network": {"classID": 5}}"#, "linux.resources.network"),
+        (#", "hooks": {"createContainer": [{"path": "/x"}]}"#, "", "", "hooks.createContainer"),
     ])
     func whatIsNotDoneIsNamed(members: String, process: String, linux: String, field: String) throws {
         #expect(try parse(configuration(members, process: process, linux: linux)).refusals.map(\.path) == [field])
@@ -68,7 +93,15 @@ import Testing
             "process.user.uid is no number"
         ),
         (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "hooks": {"prestart": [{"path": "a"}]}}"#, "hooks.prestart[0].path must be absolute"),
-        (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"rootfsPropagation": "shared"}}"#, "linux.rootfsPropagation \"shared\""),
+        (
+            #"{"ociVersion": "1.0.0", "root": {"path": "x"}, "process": {"args": ["x"], "cwd": "/", "oomScoreAdj": 2000}}"#,
+            "process.oomScoreAdj 2000 is not from"
+        ),
+        (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"devices": [{"path": "x", "type": "c"}]}}"#, "linux.devices[0].path \"x\""),
+        (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"devices": [{"path": "/x", "type": "q"}]}}"#, "linux.devices[0].type \"q\""),
+        (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"resources": {"unified": {"../a.b": "1"}}}}"#, "resources.unified names"),
+        (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"resources": {"unified": {"cgroup.kill": "1"}}}}"#, "resources.unified names"),
+        (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"rootfsPropagation": "often"}}"#, "linux.rootfsPropagation \"often\""),
     ])
     func whatMakesNoSenseIsSaid(text: String, sentence: String) {
         do {

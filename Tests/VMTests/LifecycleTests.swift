@@ -61,27 +61,27 @@ extension VirtualMachines {
 
         // MARK: Commands
 
-        private var root: [String] { ["--root", swiftlet.directory.path + "/containers"] }
+        var root: [String] { ["--root", swiftlet.directory.path + "/containers"] }
 
         /// A command that leaves nothing behind but what it is for.
-        private func command(_ words: [String]) throws -> Outcome { try swiftlet.start(root + words, .noInput).finish() }
+        func command(_ words: [String]) throws -> Outcome { try swiftlet.start(root + words, .noInput).finish() }
 
         /// The process whose output is the container's.
-        private func create(_ identifier: String, _ options: [String] = []) throws -> TestProcess {
+        func create(_ identifier: String, _ options: [String] = []) throws -> TestProcess {
             let process = try swiftlet.start(root + ["create", "--bundle", bundle.path] + options + [identifier], .noInput)
             #expect(process.hasEnded(within: 150), "\(process)")
             return process
         }
 
-        private func state(_ identifier: String) throws -> [String: Any] {
+        func state(_ identifier: String) throws -> [String: Any] {
             let outcome = try command(["state", identifier])
             #expect(outcome.ending == .exited(0), "\(outcome)")
             return try #require(try JSONSerialization.jsonObject(with: Data(outcome.output)) as? [String: Any])
         }
 
-        private func status(_ identifier: String) throws -> String { try state(identifier)["status"] as? String ?? "" }
+        func status(_ identifier: String) throws -> String { try state(identifier)["status"] as? String ?? "" }
 
-        private func waits(_ identifier: String, for wanted: String) throws -> Bool {
+        func waits(_ identifier: String, for wanted: String) throws -> Bool {
             for _ in 0..<300 {
                 if try status(identifier) == wanted { return true }
                 usleep(50000)
@@ -89,7 +89,7 @@ extension VirtualMachines {
             return false
         }
 
-        private func refuses(_ words: [String], _ sentence: String, status: Int32 = 1, _ location: SourceLocation = #_sourceLocation) throws {
+        func refuses(_ words: [String], _ sentence: String, status: Int32 = 1, _ location: SourceLocation = #_sourceLocation) throws {
             let outcome = try command(words)
             #expect(outcome.ending == .exited(status) && outcome.text == "", "\(outcome)", sourceLocation: location)
             #expect(outcome.errorText.hasPrefix("swiftlet: "), "\(outcome)", sourceLocation: location)
@@ -97,7 +97,7 @@ extension VirtualMachines {
         }
 
         /// Deletes it, and looks for what is left.
-        private func delete(_ identifier: String, _ before: Leftovers, forced: Bool = false) throws {
+        func delete(_ identifier: String, _ before: Leftovers, forced: Bool = false) throws {
             let outcome = try command(["delete"] + (forced ? ["--force"] : []) + [identifier])
             #expect(outcome.ending == .exited(0) && outcome.errorText == "", "\(outcome)")
             try refuses(["state", identifier], "container does not exist")
@@ -109,7 +109,7 @@ extension VirtualMachines {
             #expect(now == before)
         }
 
-        private func leftovers() throws -> Leftovers {
+        func leftovers() throws -> Leftovers {
             try FileManager.default.createDirectory(atPath: swiftlet.directory.path + "/containers", withIntermediateDirectories: true)
             return Leftovers.now(besides: swiftlet.directory.path)
         }
@@ -143,7 +143,7 @@ extension VirtualMachines {
             try delete("one", before)
         }
 
-        private func wait(for pid: Int32) -> Ending {
+        func wait(for pid: Int32) -> Ending {
             var status: Int32 = 0
             // SAFETY: waitpid writes one int.
             while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
@@ -352,6 +352,13 @@ extension VirtualMachines {
             #expect(lines.first?.contains("\"status\":\"creating\",\"pid\":\(pid)") == true, "\(lines)")
             #expect(lines.last?.contains("\"status\":\"stopped\",\"pid\":0") == true, "\(lines)")
             try FileManager.default.removeItem(atPath: log)
+            // What goes wrong at the end is said, and the rest is done.
+            try bundle.write(["/bin/true"]) { $0["hooks"] = ["poststop": [["path": "/bin/false"]] + hook("last")] }
+            _ = try create("late")
+            let late = try command(["delete", "late"])
+            #expect(late.ending == .exited(0) && late.errorText.contains("poststop hook #0: /bin/false: exit status 1"), "\(late)")
+            #expect(try String(contentsOfFile: log, encoding: .utf8).hasPrefix("last "))
+            try FileManager.default.removeItem(atPath: log)
             // One that fails keeps the container from being.
             try bundle.write(["/bin/true"]) { $0["hooks"] = ["prestart": [["path": "/bin/false"]]] }
             try refuses(["create", "--bundle", bundle.path, "two"], "error running prestart hook #0: /bin/false: exit status 1")
@@ -450,8 +457,14 @@ extension VirtualMachines {
             try refusesConfiguration("mounts[0].type \"nfs\" is not supported") {
                 $0["mounts"] = [["destination": "/x", "type": "nfs", "source": "y"]]
             }
-            try refusesConfiguration("mounts[0].options \"rshared\"") {
-                $0["mounts"] = [["destination": "/x", "type": "bind", "source": "/tmp", "options": ["rbind", "rshared"]] as [String: Any]]
+            try refusesConfiguration("mounts[0].options \"ridmap\"") {
+                $0["mounts"] = [["destination": "/x", "type": "bind", "source": "/tmp", "options": ["rbind", "ridmap"]] as [String: Any]]
+            }
+            try refusesConfiguration("linux.namespaces: \"/proc/self/ns/ipc\" is no network namespace") {
+                $0["linux"] = ["namespaces": [["type": "network", "path": "/proc/self/ns/ipc"]]]
+            }
+            try refusesConfiguration("linux.namespaces: the network namespace /nosuch cannot be opened: No such file or directory") {
+                $0["linux"] = ["namespaces": [["type": "network", "path": "/nosuch"]]]
             }
             try refusesConfiguration("/dev/null is neither a directory nor a regular file") {
                 $0["mounts"] = [["destination": "/x", "type": "bind", "source": "/dev/null"]]

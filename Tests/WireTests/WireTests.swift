@@ -11,6 +11,9 @@ private let process: ProcessSpec = {
     spec.user = "daemon:1"
     spec.additionalGroups = [5, 6]
     spec.waits = true
+    spec.outOfMemoryAdjustment = -7
+    spec.hooks = [HookSpec(path: "/bin/hook", arguments: ["hook", "a"], environment: ["A=b"], timeout: 3)]
+    spec.state = Array("{}".utf8)
     spec.limits = [ResourceLimit(resource: 7, soft: 1024, hard: 4096)]
     return spec
 }()
@@ -23,11 +26,23 @@ private let container: ContainerSpec = {
         MountSpec(destination: "/data", type: "bind", source: .directory(0)),
         MountSpec(destination: "/file", type: "bind", source: .file(1), flags: .readOnly),
     ]
+    spec.mounts[1].propagations = [.slave, [.shared, .recursive]]
+    spec.rootPropagation = .unbindable
     spec.hasTrees = true
+    spec.domainName = "example.org"
+    spec.devices = [DeviceNode(path: "/dev/x", mode: 0o020640, major: 10, minor: 229, user: 1, group: 2)]
     spec.parameters = [InjectedFile(path: "/proc/sys/kernel/msgmax", mode: 0, contents: [0x31])]
     spec.files = [InjectedFile(path: "/etc/hosts", mode: 0o644, contents: Array("127.0.0.1 localhost\n".utf8))]
     spec.maskedPaths = ["/proc/kcore"]
     return spec
+}()
+
+private let statistics: ContainerStatistics = {
+    var statistics = ContainerStatistics()
+    statistics.memory = 1 << 40
+    statistics.userTime = 7
+    statistics.outOfMemoryKills = 2
+    return statistics
 }()
 
 private let layer = LayerSpec(
@@ -37,11 +52,13 @@ private let layer = LayerSpec(
 private let hostMessages: [HostMessage] = [
     .unpackLayer(layer),
     .createContainer(container), .startProcess(process), .signal(process: 2, number: 15), .execute(process: 2),
+    .limit(container: 1, ContainerLimits(memory: 1 << 30, processes: 7)), .examine(container: 1),
     .resize(process: 2, size: WindowSize(rows: 50, columns: 132)), .shutDown,
 ]
 
 private let agentMessages: [AgentMessage] = [
     .hello(version: 1), .layerUnpacked, .containerReady(container: 1), .processReady(process: 2), .processStarted(process: 2, pid: 77),
+    .outOfMemory(container: 1), .containerLimited(container: 1, problem: "no"), .statistics(container: 1, statistics),
     .processExited(process: 2, status: .signalled(9)), .failed(process: 2, kind: .notFound, text: "no such command"),
 ]
 
@@ -170,7 +187,9 @@ func aRunThatLiesIsRefused(runs: [DiskRun], how: String) {
     #expect(DiskMap.decode(Array(DiskMap.encode(runs).dropLast()), blocks: 10, fileBlocks: [7, 7]) == nil)
 }
 
-@Test(arguments: [ControlRequest.start, .signal(15), .stream, .execute, .resize(rows: 24, columns: 80)])
+@Test(arguments: [
+    ControlRequest.start, .signal(15), .stream, .execute, .resize(rows: 24, columns: 80), .limit(memory: 1 << 40, processes: 9), .examine,
+])
 func controlRequestSurvivesTheWire(request: ControlRequest) throws {
     let bytes = request.wireBytes
     #expect(try ControlRequest(wireBytes: bytes) == request && bytes.count <= ControlRequest.sizeLimit)
@@ -178,7 +197,7 @@ func controlRequestSurvivesTheWire(request: ControlRequest) throws {
     #expect(throws: WireError.unknownValue) { try ControlRequest(wireBytes: [2, 65]) }
 }
 
-@Test(arguments: [ControlReply.done, .failed("no"), .exited(3), ControlReply(failure: String(repeating: "x", count: 100_000))])
+@Test(arguments: [ControlReply.done, .failed("no"), .exited(3), .statistics([1, 2]), ControlReply(failure: String(repeating: "x", count: 100_000))])
 func controlReplySurvivesTheWire(reply: ControlReply) throws {
     let bytes = reply.wireBytes
     #expect(try ControlReply(wireBytes: bytes) == reply && bytes.count <= ControlReply.sizeLimit)

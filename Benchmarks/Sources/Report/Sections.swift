@@ -135,7 +135,7 @@ extension Measurements {
     }
 
     private var sizes: Results.Section {
-        let figures = ["kernel", "initrd", "agent", "swiftlet", "swiftlet-vmm"].compactMap { name in
+        let figures = ["kernel", "initrd", "initrd-unpacking", "agent", "swiftlet", "swiftlet-vmm"].compactMap { name in
             Figure(
                 "size-\(name)", "size of the \(name)", .bytes, (facts["size \(name)"].flatMap(Double.init)).map { [$0] } ?? [],
                 reach: name == "agent" ? 300 * 1024 : nil)

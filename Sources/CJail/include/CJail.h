@@ -32,8 +32,9 @@ int cjail_outlive_parent(void);
 extern const uint64_t cjail_new_processes;
 extern const uint64_t cjail_new_user;
 
-/// unshare(2): this thread, and those that it starts from now on, enter mount, network, ipc, uts and cgroup namespaces of their own.
-int cjail_leave_namespaces(void);
+/// unshare(2): this thread, and those that it starts from now on, enter mount, network, ipc, uts and cgroup namespaces of their own. `network`: a network namespace to enter
+/// instead (setns(2)); negative: none.
+int cjail_leave_namespaces(int network);
 
 int cjail_signal(int pidfd, int signal);
 

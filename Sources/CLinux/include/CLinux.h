@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/kvm.h>
+#include <linux/nsfs.h>
 #include <linux/openat2.h>
 #include <linux/vhost.h>
 #include <sched.h>
@@ -180,6 +181,9 @@ CLINUX_CONSTANT(TIOCSCTTY, TIOCSCTTY);
 CLINUX_CONSTANT(TIOCSPTLCK, TIOCSPTLCK);
 CLINUX_CONSTANT(TIOCGPTN, TIOCGPTN);
 CLINUX_CONSTANT(TIOCGPTPEER, TIOCGPTPEER);
+// ioctl_ns(2), clone(2).
+CLINUX_CONSTANT(NS_GET_NSTYPE, NS_GET_NSTYPE);
+static const int32_t CLINUX_CLONE_NEWNET = 0x40000000;
 CLINUX_CONSTANT(TCGETS, TCGETS);
 CLINUX_CONSTANT(TCSETS, TCSETS);
 CLINUX_CONSTANT(TCSETSW, TCSETSW);

@@ -98,7 +98,7 @@ struct Unpacking {
         let layers = try verifiedLayers(of: targets, &copies)
         defer { withExtendedLifetime(copies) {} }
         let kernel = try installation.open("the kernel", installation.kernel)
-        let initrd = try installation.open("the initrd", installation.initrd)
+        let initrd = try installation.open("the initrd", installation.unpackingInitrd)
         let machine: MachineConfiguration
         do throws(SystemError) {
             machine = self.machine(

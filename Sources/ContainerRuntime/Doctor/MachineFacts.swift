@@ -30,7 +30,8 @@ struct MachineFacts: Equatable, Sendable {
         facts.processorFlags = processorFlags(text("/proc/cpuinfo"))
         facts.availableMemory = availableMemory(text("/proc/meminfo"))
         for (path, mode) in [
-            (installation.vmm, X_OK), (installation.kernel, R_OK), (installation.initrd, R_OK), (installation.diskTemplate, R_OK),
+            (installation.vmm, X_OK), (installation.kernel, R_OK), (installation.initrd, R_OK), (installation.unpackingInitrd, R_OK),
+            (installation.diskTemplate, R_OK),
             (installation.registryClient, X_OK), (installation.filters, R_OK),
         ] where !isAccessible(path, mode) {
             facts.missingFiles.append(path)

@@ -24,14 +24,15 @@ final class FileServerProcess {
         do {
             let sockets = try OwnedDescriptor.packetSocketPair()
             let lifelines = try OwnedDescriptor.socketPair(nonBlocking: false)
+            let limits = cgroup?.memoryLimits() ?? []
             let arguments = FileServerArguments(
                 socket: sockets.first.raw, filters: filters.descriptor.raw, lifeline: lifelines.first.raw, identity: identity.rawValue,
-                cache: CacheMode.auto.rawValue,
+                cache: CacheMode.auto.rawValue, memoryLimits: limits.map(\.raw),
                 trees: zip(trees, mounts).map { .init(descriptor: $0.descriptor.raw, isReadOnly: $1.isReadOnly) })
             process = try JailedProcess(
                 [installation.fileServer] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup, streams: streams)
             // The child has its own now; until then none of these may be closed.
-            withExtendedLifetime((trees, filters)) {}
+            withExtendedLifetime((trees, filters, limits)) {}
             lifeline = lifelines.second
             vmmSocket = SharedDescriptor(sockets.second)
         } catch let error as JailError {

@@ -43,6 +43,8 @@ public struct Installation: Equatable, Sendable {
     public var registryClient: String { programs + "/swiftlet-registry" }
     public var kernel: String { data + "/vmlinux" }
     public var initrd: String { data + "/initrd" }
+    /// Of the machines that unpack images (docs/adr/0018).
+    public var unpackingInitrd: String { data + "/initrd-unpacking" }
     /// The default seccomp profile, compiled.
     var seccompProfiles: String { data + "/seccomp.profiles" }
     /// The VMM's compiled seccomp filters.

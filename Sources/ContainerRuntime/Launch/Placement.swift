@@ -16,6 +16,8 @@ struct Placement: Equatable, Sendable {
     let parent: String
     /// Nil: one that nobody else has.
     var name: String?
+    /// Where systemd makes it, wherever that is.
+    var scope: SystemdScope?
     var limits: CgroupLimits
 
     init(parent: String, memory: UInt64, cpus: UInt8) {
@@ -31,7 +33,11 @@ struct Placement: Equatable, Sendable {
         limits.threads = limits.threads.map { $0 + 2 }
     }
 
-    func makeCgroup() throws(JailError) -> Cgroup {
+    /// With `scope`: the one that systemd has begun.
+    func makeCgroup(_ scope: SystemdScope.Started?) throws(JailError) -> Cgroup {
+        if let path = scope?.path, let slash = path.lastIndex(of: "/") {
+            return try Cgroup(String(path[path.index(after: slash)...]), below: String(path[..<slash]), limits: limits)
+        }
         if let name { return try Cgroup(name, below: parent, limits: limits) }
         var generator = SystemRandomNumberGenerator()
         let number: UInt64 = generator.next()

@@ -17,8 +17,8 @@ final class VMMProcess {
     private let lifeline: OwnedDescriptor
     private var hasEnded = false
 
-    /// It inherits the standard descriptors; with `terminal`, that one is all three, and controls it.
-    init(from installation: Installation, in placement: Placement?, terminal: Int32? = nil) throws(ContainerError) {
+    /// It inherits the standard descriptors; with `terminal`, that one is all three, and controls it. `network`: the namespace that it is in; nil: one of its own.
+    init(from installation: Installation, in placement: Placement?, terminal: Int32? = nil, network: Int32? = nil) throws(ContainerError) {
         let kvm: OpenFile
         do throws(KVMDeviceError) { kvm = OpenFile(owning: try KVMDevice.open()) } catch { throw .kvm(error) }
         let filters = try installation.open("the seccomp filters", installation.filters)
@@ -26,8 +26,9 @@ final class VMMProcess {
         do {
             let sockets = try OwnedDescriptor.socketPair(nonBlocking: false)
             let arguments = LaunchArguments(
-                kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: sockets.first.raw, identity: identity.rawValue)
-            let cgroup = try placement?.makeCgroup()
+                kvm: kvm.descriptor.raw, filters: filters.descriptor.raw, lifeline: sockets.first.raw, identity: identity.rawValue, network: network)
+            let scope = try placement?.scope?.start(placement?.limits ?? CgroupLimits(), for: placement?.name ?? "")
+            let cgroup = try placement?.makeCgroup(scope)
             // Signals that it gets before it can take them wait; this process keeps its own ways until it attends to it.
             let mask = Self.block(Self.attended)
             defer { Self.restore(mask) }
@@ -39,9 +40,11 @@ final class VMMProcess {
                 throw error
             }
             // The child has its own now; until then none of these may be closed.
-            withExtendedLifetime((kvm, filters)) {}
+            withExtendedLifetime((kvm, filters, scope)) {}
             self.cgroup = cgroup
             lifeline = sockets.second
+        } catch let error as ContainerError {
+            throw error
         } catch let error as JailError {
             throw .jail(error)
         } catch let error as SystemError {

@@ -56,10 +56,9 @@ struct BundlePlan {
 
     /// mount(8)'s words that a bind mount may have; it takes no others.
     private static let bindOptions: Set<String> = [
-        "bind", "rbind", "private", "rprivate", "ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime",
+        "bind", "rbind", "ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime",
         "relatime", "strictatime", "sync", "async", "dirsync", "defaults",
     ]
-    private static let propagations: Set<String> = ["shared", "rshared", "slave", "rslave", "unbindable", "runbindable"]
     /// What the guest's kernel knows and what is harmless there.
     private static let types: Set<String> = ["proc", "tmpfs", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"]
 
@@ -67,11 +66,10 @@ struct BundlePlan {
         guard mount.destination.hasPrefix("/") else {
             throw .bundle(field: field + ".destination", problem: " \"\(mount.destination)\" is not an absolute path")
         }
-        if let option = mount.options.first(where: { propagations.contains($0) }) {
-            throw .bundle(field: field + ".options", problem: " \"\(option)\": what is mounted later does not pass between a host and a machine")
-        }
         if mount.isBind {
-            guard let option = mount.options.first(where: { !bindOptions.contains($0) }) else { return }
+            // mount(2) ignores data like size=1k here.
+            let isUnknown = { (option: String) in !bindOptions.contains(option) && MountFlags.propagation(option) == nil && !option.contains("=") }
+            guard let option = mount.options.first(where: isUnknown) else { return }
             throw .bundle(field: field + ".options", problem: " \"\(option)\" is not supported for a bind mount")
         }
         guard types.contains(mount.type) else {
@@ -100,16 +98,21 @@ struct BundlePlan {
 
     /// No path, argument or variable holds a NUL, which JSON can.
     private func checkTexts() throws(ContainerError) {
-        let lists = [
-            ("root.path", [specification.root.path]), ("hostname", [specification.hostname]),
-            ("mounts", specification.mounts.flatMap { [$0.destination, $0.source, $0.type] + $0.options }),
-            ("linux.maskedPaths", specification.maskedPaths), ("linux.readonlyPaths", specification.readOnlyPaths),
-            ("linux.sysctl", specification.parameters.flatMap { [$0.key, $0.value] }),
+        let mounts = specification.mounts.flatMap { [$0.destination, $0.source, $0.type] + $0.options }
+        let hooks = specification.hooks.startContainer.flatMap { [$0.path] + $0.arguments + $0.environment }
+        let lists: [(String, [String])] = [
+            ("root.path", [specification.root.path]), ("hostname", [specification.hostname]), ("domainname", [specification.domainName]),
+            ("mounts", mounts), ("linux.maskedPaths", specification.maskedPaths), ("linux.readonlyPaths", specification.readOnlyPaths),
+            ("linux.sysctl", specification.parameters.flatMap { [$0.key, $0.value] }), ("linux.devices", specification.devices.map(\.path)),
+            ("hooks.startContainer", hooks),
         ]
         for (field, texts) in lists where texts.contains(where: { $0.utf8.contains(0) }) {
             throw .bundle(field: field, problem: " holds a NUL character")
         }
     }
+
+    /// The network namespace that the container is to be in, as a path; nil: one of its own.
+    var network: String? { specification.namespaces.last { $0.type == "network" }?.path.flatMap { $0.isEmpty ? nil : $0 } }
 
     // MARK: The machine
 
@@ -127,39 +130,43 @@ struct BundlePlan {
         return UInt8(min(max((UInt64(quota) + period - 1) / period, 1), RunOptions.maximumCPUs))
     }
 
-    /// The VMM's cgroup: the engine's, or one of ours.
-    func placement() throws(ContainerError) -> Placement? {
+    /// The VMM's cgroup: the engine's, or one of ours. `bySystemd`: systemd makes it.
+    func placement(bySystemd: Bool) throws(ContainerError) -> Placement? {
         guard Identity.available == .fresh else { return nil }
-        var components = specification.cgroupsPath.split(separator: "/").map(String.init)
-        guard !specification.cgroupsPath.contains(":") else {
-            throw .bundle(
-                field: "linux.cgroupsPath",
-                problem:
-                    " \"\(specification.cgroupsPath)\" is for systemd, which is not asked: tell the engine to manage cgroups by itself (cgroupfs)")
+        let path = specification.cgroupsPath
+        var components = path.split(separator: "/").map(String.init)
+        var scope: SystemdScope?
+        if bySystemd {
+            scope = SystemdScope(cgroupsPath: path.isEmpty ? ":swiftlet:\(identifier)" : path)
+            guard scope != nil else {
+                throw .bundle(field: "linux.cgroupsPath", problem: " \"\(path)\" is not SLICE:PREFIX:NAME, as systemd needs it")
+            }
+            components = []
+        }
+        guard bySystemd || !path.contains(":") else {
+            throw .bundle(field: "linux.cgroupsPath", problem: " \"\(path)\" is for systemd: give --systemd-cgroup, or a path between slashes")
         }
         guard !components.contains("..") else { throw .bundle(field: "linux.cgroupsPath", problem: " leads out of the hierarchy") }
         if components.isEmpty { components = ["swiftlet", identifier] }
         let name = components.removeLast()
         var placement = Placement(parent: "/" + components.joined(separator: "/"), memory: memory, cpus: cpus)
         placement.name = name
+        placement.scope = scope
         placement.addFileServer(memory: memory)
-        let resources = specification.resources
-        if let quota = resources.quota, quota > 0 { placement.limits.processorTime = UInt64(quota) * 100_000 / max(resources.period ?? 100_000, 1) }
-        if let shares = resources.shares, shares > 0 { placement.limits.processorShares = shares }
-        if let weight = resources.diskWeight, weight > 0 { placement.limits.diskWeight = weight }
+        specification.resources.apply(to: &placement.limits)
         return placement
     }
 
-    /// `files`: with the file server's socket.
+    /// `files`: with the file server's socket. `state`: what hooks in the container are told.
     func configuration(
-        _ files: LaunchFiles, _ lifecycle: LifecycleDescriptors, seccomp: SeccompProgram?, inputIsEmpty: Bool, launched: UInt64
+        _ files: LaunchFiles, _ lifecycle: LifecycleDescriptors, seccomp: SeccompProgram?, state: JSONValue, inputIsEmpty: Bool, launched: UInt64
     ) throws(ContainerError) -> LaunchConfiguration {
         var machine = MachineConfiguration(memory: memory, cpus: cpus, kernel: files.kernel, initrd: files.initrd, disks: [])
         machine.files = files.fileServer
         let input = inputIsEmpty && !process.terminal ? 0 : LaunchPlan.inputPort
         let messages = [
             HostMessage.createContainer(containerSpec()).frame,
-            HostMessage.startProcess(try firstProcess(input: input, seccomp)).frame,
+            HostMessage.startProcess(try firstProcess(input: input, seccomp, state)).frame,
         ]
         guard messages.allSatisfy({ $0.payload.count <= Frame.payloadLimit }) else { throw .tooLargeRequest }
         var supervisor = SupervisorConfiguration(
@@ -169,12 +176,18 @@ struct BundlePlan {
         return LaunchConfiguration(machine: machine, task: .container(supervisor), launched: launched)
     }
 
-    private func firstProcess(input: UInt32, _ seccomp: SeccompProgram?) throws(ContainerError) -> ProcessSpec {
+    private func firstProcess(input: UInt32, _ seccomp: SeccompProgram?, _ state: JSONValue) throws(ContainerError) -> ProcessSpec {
         var spec = try process.spec(
             process.terminal
                 ? .terminal(port: LaunchPlan.outputPort, size: process.windowSize)
                 : .pipes(input: input, output: LaunchPlan.outputPort, error: LaunchPlan.errorPort), filter: seccomp?.bytes ?? [])
         spec.waits = true
+        spec.hooks = specification.hooks.startContainer.map { hook in
+            HookSpec(
+                path: Text(hook.path), arguments: hook.arguments.map { Text($0) }, environment: hook.environment.map { Text($0) },
+                timeout: UInt32(clamping: max(0, hook.timeout ?? 0)))
+        }
+        if !spec.hooks.isEmpty { spec.state = Array(try JSONText.line(state).utf8) }
         return spec
     }
 
@@ -184,14 +197,20 @@ struct BundlePlan {
         var spec = ContainerSpec(
             container: LaunchPlan.container, hostname: Text(specification.hostname.isEmpty ? String(identifier.prefix(12)) : specification.hostname),
             root: .tree(0), storage: .memory(bytes: 0), readOnlyRoot: specification.root.isReadOnly)
+        spec.rootPropagation = MountFlags.propagation(specification.rootPropagation) ?? []
+        spec.domainName = Text(specification.domainName)
         spec.hasTrees = true
         spec.mounts = mounts.map { mount, tree in
             guard let tree else { return mount.inGuest }
-            return MountSpec(
+            var spec = MountSpec(
                 destination: Text(mount.destination), type: "bind", source: trees[tree].isFile ? .file(UInt32(tree)) : .directory(UInt32(tree)),
                 flags: MountFlags.parse(mount.options).flags.subtracting([.bind, .recursive]))
+            spec.propagations = mount.propagations
+            return spec
         }
         spec.makesDevices = !mounts.contains { $0.tree != nil && $0.mount.destination == "/dev" }
+        // A /dev of the host's is left as it is, as by runc.
+        if spec.makesDevices { spec.devices = specification.devices.map(DeviceNode.init) }
         spec.parameters = specification.parameters.sorted { $0.key < $1.key }.map { name, value in
             let path = "/proc/sys/" + String(name.map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
             return InjectedFile(path: Text(path), mode: 0, contents: Array(value.utf8))
@@ -210,20 +229,36 @@ struct BundlePlan {
 }
 
 extension RuntimeSpecification.Mount {
+    /// A mount of the machine's is private to begin with.
+    fileprivate var propagations: [MountFlags] {
+        let all = options.compactMap(MountFlags.propagation)
+        return all.allSatisfy { $0.contains(.private) } ? [] : all
+    }
+
     fileprivate var isBind: Bool { type == "bind" || options.contains("bind") || options.contains("rbind") }
 
     /// As the guest's kernel has it: control groups are version 2 there.
     fileprivate var inGuest: MountSpec {
         let (flags, data) = MountFlags.parse(options.filter { !["tmpcopyup", "notmpcopyup"].contains($0) })
-        return MountSpec(
+        var spec = MountSpec(
             destination: Text(destination), type: type == "cgroup" ? "cgroup2" : Text(type), source: .name(Text(source.isEmpty ? type : source)),
             flags: flags, data: data)
+        spec.propagations = propagations
+        return spec
+    }
+}
+
+extension DeviceNode {
+    fileprivate init(_ node: RuntimeSpecification.DeviceNode) {
+        // S_IFBLK, S_IFIFO, S_IFCHR
+        let kind: UInt32 = node.type == "b" ? 0o060000 : node.type == "p" ? 0o010000 : 0o020000
+        self.init(path: Text(node.path), mode: kind | node.mode, major: node.major, minor: node.minor, user: node.user, group: node.group)
     }
 }
 
 extension DeviceRule {
     /// Nil for what is no device (pipes).
-    fileprivate init?(_ device: RuntimeSpecification.Device) {
+    fileprivate init?(_ device: RuntimeResources.DeviceRule) {
         let kind: Kind
         switch device.type {
         case "", "a": kind = .any

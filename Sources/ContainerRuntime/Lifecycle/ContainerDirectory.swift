@@ -208,8 +208,13 @@ final class ContainerDirectory {
 
     func makeControl() throws(SystemError) -> OwnedDescriptor { try UnixSocket.listenForPackets(at: controlPath) }
 
-    /// Asks the VMM and waits for its answer.
+    /// Has the VMM do something, and waits until it is done.
     func request(_ request: ControlRequest) throws(ContainerError) {
+        guard try ask(request) == .done else { throw .container("container not running") }
+    }
+
+    /// Asks the VMM and waits for its answer; throws what it says where that is a failure.
+    func ask(_ request: ControlRequest) throws(ContainerError) -> ControlReply {
         let reply: ControlReply?
         do throws(SystemError) {
             let socket = PacketSocket(owning: try UnixSocket.connectForPackets(to: controlPath), limit: ControlReply.sizeLimit)
@@ -219,11 +224,9 @@ final class ContainerDirectory {
             if [ECONNREFUSED, ENOENT, EPIPE, ECONNRESET].contains(error.errno) { throw .container("container not running") }
             throw .system(what: "the machine of the container \(identifier) cannot be asked", error)
         }
-        switch reply {
-        case .done: return
-        case .failed(let sentence): throw .container(sentence.string)
-        case .exited, nil: throw .container("container not running")
-        }
+        if case .failed(let sentence) = reply { throw .container(sentence.string) }
+        guard let reply else { throw .container("container not running") }
+        return reply
     }
 
     // MARK: The end

@@ -16,6 +16,10 @@ struct ContainerRecord: Equatable {
     var created: Int64
     /// In its hierarchies; nil: none.
     var cgroup: String?
+    /// The unit whose cgroup it is, where systemd made it.
+    var systemdUnit: String?
+    /// The machine's, in bytes.
+    var memory: UInt64 = 0
     var hooks: RuntimeSpecification.Hooks
     /// The configuration's `process`: what others are executed like.
     var template: JSONValue
@@ -53,6 +57,8 @@ struct ContainerRecord: Equatable {
         annotations = try object.object("annotations") { fields throws(FieldError) in try fields.texts() } ?? [:]
         created = try object.require("created", try object.integer("created"))
         cgroup = try object.string("cgroup")
+        systemdUnit = try object.string("systemdUnit")
+        memory = UInt64(clamping: try object.integer("memory") ?? 0)
         template = try object.require("process", object.value("process"))
         hooks = try object.object("hooks") { fields throws(FieldError) in try RuntimeSpecification.Hooks(fields) } ?? RuntimeSpecification.Hooks()
     }
@@ -61,7 +67,8 @@ struct ContainerRecord: Equatable {
         .object(
             ("id", .string(identifier)), ("pid", .integer(Int64(process))), ("started", .integer(Int64(clamping: started))),
             ("bundle", .string(bundle)), ("rootfs", .string(rootDirectory)), ("annotations", annotations.json), ("created", .integer(created)),
-            ("cgroup", cgroup.map(JSONValue.string)), ("hooks", hooks.json),
+            ("cgroup", cgroup.map(JSONValue.string)), ("systemdUnit", systemdUnit.map(JSONValue.string)),
+            ("memory", .integer(Int64(clamping: memory))), ("hooks", hooks.json),
             ("process", template))
     }
 

@@ -1,4 +1,5 @@
 // `swiftlet create`: everything is made and waits, and this process leaves; the VMM is the container from then on (docs/adr/0017).
+import AgentProtocol
 import CLinux
 import Confinement
 import Glibc
@@ -16,14 +17,34 @@ struct CreateOptions {
     var bundle: Text?
     var pidFile: Text?
     var consoleSocket: Text?
+    /// Whether systemd makes its cgroup.
+    var asksSystemd = false
+    /// Whether it has this process's terminal, if it has one.
+    var isAttended = false
+}
+
+/// A container that waits for its start, as long as this value or, once it was let go, by itself.
+struct CreatedContainer {
+    let machine: VMMProcess
+    fileprivate let fileServer: FileServerProcess
+
+    func letGo() {
+        machine.letGo()
+        fileServer.letLiveOn()
+    }
 }
 
 enum CreateContainer {
-    static func run(_ options: CreateOptions, _ directories: borrowing ContainerDirectories, in surroundings: Surroundings) throws(ContainerError) {
+    static func run(
+        _ options: CreateOptions, _ directories: borrowing ContainerDirectories, in surroundings: Surroundings
+    ) throws(ContainerError) -> CreatedContainer {
         let bundle = try absolute(options.bundle ?? ".")
-        let specification = try read(bundle)
+        var specification = try read(bundle)
+        if options.isAttended, let size = TerminalMode.size(of: STDIN_FILENO) {
+            specification.process?.consoleSize = RuntimeSpecification.ConsoleSize(rows: size.rows, columns: size.columns)
+        }
         var plan = try BundlePlan(specification, for: options.identifier, in: bundle)
-        if plan.process.terminal && options.consoleSocket == nil {
+        if plan.process.terminal && options.consoleSocket == nil && !options.isAttended {
             throw .container("cannot allocate tty if runtime will detach without setting console socket: give --console-socket")
         }
         if !plan.process.terminal && options.consoleSocket != nil {
@@ -39,21 +60,25 @@ enum CreateContainer {
         guard !mounts[0].isFile else { throw .bundle(field: "root.path", problem: " is not a directory: \(mounts[0].source.string)") }
         plan.note(mounts)
         try checkCopies(specification, from: trees[0].descriptor)
-        let placement = try plan.placement()
+        let placement = try plan.placement(bySystemd: options.asksSystemd)
+        let network = try openNetwork(plan.network)
 
         let directory = try directories.make(options.identifier)
         do throws(ContainerError) {
-            let console = plan.process.terminal ? try Console(size: plan.process.consoleSize) : nil
-            let machine = try VMMProcess(from: installation, in: placement, terminal: console?.user.raw)
+            let console = options.consoleSocket != nil ? try Console(size: plan.process.consoleSize) : nil
+            let machine = try VMMProcess(from: installation, in: placement, terminal: console?.user.raw, network: network?.raw)
+            withExtendedLifetime(network) {}
             // With a terminal the engine reads what this command says until nobody holds it any more.
             let nothing = console == nil ? nil : try openNothing()
             let fileServer = try FileServerProcess(trees, for: mounts, from: installation, in: machine.cgroup, streams: nothing?.raw)
             withExtendedLifetime(nothing) {}
             guard machine.waitForNamespaces() else { throw silent }
-            let record = ContainerRecord(
+            var record = ContainerRecord(
                 identifier: options.identifier, process: machine.pid, started: ContainerRecord.beginning(of: machine.pid) ?? 0, bundle: bundle,
                 rootDirectory: mounts[0].source.string, specification: specification,
-                cgroup: placement.map { $0.parent + "/" + ($0.name ?? "") }, created: Instant.now.seconds)
+                cgroup: machine.cgroup?.path, created: Instant.now.seconds)
+            record.systemdUnit = placement?.scope?.unit
+            record.memory = plan.memory
             try directory.write(seccomp: seccomp)
             try directory.write(record)
             let state = record.state(.creating, isWhole: false)
@@ -67,20 +92,21 @@ enum CreateContainer {
             let lifecycle = LifecycleDescriptors(
                 control: control.raw, status: status.raw, owner: Identity.available == .fresh ? UInt32(geteuid()) : 0)
             try machine.send(
-                plan.configuration(files, lifecycle, seccomp: seccomp, inputIsEmpty: inputIsNothing(), launched: surroundings.launched))
+                plan.configuration(
+                    files, lifecycle, seccomp: seccomp, state: record.state(.created, isWhole: false), inputIsEmpty: inputIsNothing(),
+                    launched: surroundings.launched))
             withExtendedLifetime((kernel, initrd, control, status)) {}
             fileServer.letGo()
             if let socket = options.consoleSocket { try console?.send(to: socket) }
             switch machine.outcome() {
             case .done: break
             case .failed(let sentence): throw ContainerError.container(sentence.string)
-            case .exited, nil: throw silent
+            case .exited, .statistics, nil: throw silent
             }
             if let path = options.pidFile { try PIDFile.write(machine.pid, to: path) }
-            machine.letGo()
-            fileServer.letLiveOn()
             // Its lock, too, until here.
             withExtendedLifetime(directory) {}
+            return CreatedContainer(machine: machine, fileServer: fileServer)
         } catch {
             // The machine has ended with its value.
             try? directory.remove(try? directory.read())
@@ -104,6 +130,23 @@ enum CreateContainer {
                 field: "mounts[\(index)].options",
                 problem: " \"tmpcopyup\": what the root file system has at \(mount.destination) can't be copied: use notmpcopyup")
         }
+    }
+
+    /// Others than root can't be in somebody else's.
+    private static func openNetwork(_ path: String?) throws(ContainerError) -> SharedDescriptor? {
+        guard let path else { return nil }
+        let field = "linux.namespaces"
+        do {
+            let namespace = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK)
+            let raw = namespace.raw
+            guard let kind = try? systemCall("ioctl NS_GET_NSTYPE", { clinux_ioctl(raw, CLINUX_NS_GET_NSTYPE, 0) }), kind == CLINUX_CLONE_NEWNET
+            else {
+                throw ContainerError.bundle(field: field, problem: ": \"\(path)\" is no network namespace")
+            }
+            return Identity.available == .fresh ? SharedDescriptor(namespace) : nil
+        } catch let error as SystemError {
+            throw .bundle(field: field, problem: ": the network namespace \(path) cannot be opened: \(error.reason)")
+        } catch let error as ContainerError { throw error } catch { preconditionFailure("no other errors are thrown") }
     }
 
     private static func openNothing() throws(ContainerError) -> SharedDescriptor {

@@ -28,9 +28,11 @@ enum DeleteContainer {
         }
         try directory.remove(record)
         guard let record else { return }
-        do throws(ContainerError) { try HookRunner.run(record.hooks.poststop, "poststop", record.state(.stopped, isWhole: false)) } catch {
-            // It is gone all the same.
-            printError("swiftlet: warning: \(error.description)")
+        for hook in record.hooks.poststop {
+            do throws(ContainerError) { try HookRunner.run([hook], "poststop", record.state(.stopped, isWhole: false)) } catch {
+                // It is gone all the same, and the others run.
+                printError("swiftlet: warning: \(error.description)")
+            }
         }
     }
 }

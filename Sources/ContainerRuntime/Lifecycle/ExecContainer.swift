@@ -138,7 +138,7 @@ enum ExecContainer {
         switch reply {
         case .done: break
         case .failed(let sentence): throw .container(sentence.string)
-        case .exited, nil: throw .container("the container ended before the process began")
+        case .exited, .statistics, nil: throw .container("the container ended before the process began")
         }
         do throws(ContainerError) { try writePID(child, options) } catch {
             kill(child, SIGKILL)

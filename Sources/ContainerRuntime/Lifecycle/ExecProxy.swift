@@ -30,7 +30,7 @@ struct ExecProxy {
             switch try reply() {
             case .done: break
             case .failed(let sentence): throw ContainerError.container(sentence.string)
-            case .exited, nil: throw ContainerError.container("the container ended before the process began")
+            case .exited, .statistics, nil: throw ContainerError.container("the container ended before the process began")
             }
             started()
             let status = try attend(signals)

@@ -13,7 +13,7 @@ private enum GlobalOption: Equatable, Sendable {
             .init(.root, "root", .required("DIR"), "Where containers are kept (/run/swiftlet)"),
             .init(.log, "log", .required("FILE"), "Append errors to this file"),
             .init(.logFormat, "log-format", .required("FORMAT"), "text or json (text)"),
-            .init(.systemdCgroup, "systemd-cgroup", .none, "Not supported: the engine must manage cgroups by itself"),
+            .init(.systemdCgroup, "systemd-cgroup", .none, "Have systemd make the containers' cgroups"),
             .init(.debug, "debug", .none, "Say more"),
             .init(.rootless, "rootless", .required("true|false|auto"), "Taken note of: who asks is seen anyway"),
         ])
@@ -24,6 +24,7 @@ public struct GlobalOptions: Equatable, Sendable {
     public var root: Text?
     public var log: Text?
     public var logsJSON = false
+    public var asksSystemd = false
 
     public init() {}
 
@@ -43,8 +44,7 @@ public struct GlobalOptions: Equatable, Sendable {
                     throw GlobalOption.parser.usage(
                         "the option \(option.spelling) has the value \"\(option.value?.string ?? "")\": it is text or json")
                 }
-            case .systemdCgroup:
-                throw .container("--systemd-cgroup: systemd is not asked for cgroups: tell the engine to manage them by itself (cgroupfs)")
+            case .systemdCgroup: options.asksSystemd = true
             case .debug, .rootless: break
             }
         }

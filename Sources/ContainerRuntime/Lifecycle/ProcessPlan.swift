@@ -15,6 +15,7 @@ extension RuntimeSpecification.Process {
         for group in user.additionalGroups where group != user.group && !groups.contains(group) { groups.append(group) }
         spec.additionalGroups = groups
         spec.umask = user.umask ?? 0o022
+        spec.outOfMemoryAdjustment = outOfMemoryAdjustment
         spec.limits = try limits.map { (limit) throws(ContainerError) in
             let name = limit.type.hasPrefix("RLIMIT_") ? limit.type.dropFirst(7).lowercased() : ""
             guard let number = Quantities.limitNames.firstIndex(of: name) else {

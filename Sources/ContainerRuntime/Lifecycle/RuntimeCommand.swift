@@ -5,7 +5,7 @@ import OCI
 public import Wire
 
 public enum RuntimeCommand: String, Sendable {
-    case create, start, state, kill, delete, exec, ps, list, pause, resume, features
+    case create, start, run, state, kill, delete, exec, ps, list, pause, resume, update, events, features, spec
 }
 
 extension RuntimeCommand {
@@ -13,6 +13,8 @@ extension RuntimeCommand {
         switch self {
         case .create: "create [OPTIONS] ID\n\nMakes a container of a bundle; 'swiftlet start' runs it."
         case .start: "start ID\n\nRuns the process of a container that was created."
+        case .run:
+            "run --bundle DIR [OPTIONS] ID\n\nMakes a container of a bundle, runs it, and removes it when it has ended. Without --bundle in the first place, 'swiftlet run' runs an image."
         case .state: "state ID\n\nShows a container's state as JSON."
         case .exec: "exec [OPTIONS] ID COMMAND [ARG...]\n\nRuns one more process in a container."
         case .kill: "kill [OPTIONS] ID [SIGNAL]\n\nSends a signal (TERM) to a container's process."
@@ -21,6 +23,9 @@ extension RuntimeCommand {
         case .pause: "pause ID\n\nHas a container's machine stand still."
         case .resume: "resume ID\n\nHas it go on."
         case .list: "list [OPTIONS]\n\nLists the containers of --root."
+        case .update: "update [OPTIONS] ID\n\nChanges the limits of a container."
+        case .events: "events [OPTIONS] ID\n\nShows what a container uses, as JSON, again and again."
+        case .spec: "spec [OPTIONS]\n\nWrites a config.json to begin with."
         case .features: "features\n\nShows what this runtime can do, as JSON."
         }
     }
@@ -32,28 +37,22 @@ extension RuntimeCommand {
         if options.contains(where: { $0.key == .help }) {
             return print("Usage: swiftlet [GLOBAL OPTIONS] \(summary)\n\nOptions:\n\(parser.help)\nGlobal options:\n\(GlobalOptions.help)")
         }
-        let most = self == .list || self == .features ? 0 : self == .kill ? 2 : self == .exec ? .max : 1
+        let most = self == .list || self == .features || self == .spec ? 0 : self == .kill ? 2 : self == .exec ? .max : 1
         guard operands.count <= most else { throw parser.usage("\"\(operands[most].string)\" is too much") }
         guard most == 0 || !operands.isEmpty else { throw parser.usage("no container: give its ID") }
         if self == .features { return print(try JSONText.indented(Self.featureList)) }
+        if self == .spec { return try BundleTemplate.write(to: options.last { $0.key == .bundle }?.value) }
 
         let directories = try ContainerDirectories.open(global.root, runtimeDirectory: surroundings.variable("XDG_RUNTIME_DIR"))
         if self == .list { return print(try ListContainers.text(directories, options)) }
         let identifier = operands[0].string
         switch self {
-        case .create:
-            var request = CreateOptions(identifier: identifier)
-            for option in options {
-                switch option.key {
-                case .bundle: request.bundle = option.value
-                case .pidFile: request.pidFile = option.value
-                case .consoleSocket: request.consoleSocket = option.value
-                case .preserveDescriptors where option.value?.string != "0":
-                    throw .container("--preserve-fds: descriptors don't pass into a machine: leave it out")
-                default: break
-                }
-            }
-            try CreateContainer.run(request, directories, in: surroundings)
+        case .create: try CreateContainer.run(try Self.creation(identifier, options, global), directories, in: surroundings).letGo()
+        case .run:
+            var request = RunBundleOptions(create: try Self.creation(identifier, options, global))
+            request.isDetached = options.contains { $0.key == .detach }
+            request.keeps = options.contains { $0.key == .keep }
+            exit(try RunContainer.run(request, directories, in: surroundings))
         case .start: try StartContainer.run(try directories.find(identifier))
         case .state:
             let directory = try directories.find(identifier)
@@ -72,8 +71,28 @@ extension RuntimeCommand {
             guard directory.status(of: record) != .stopped else { throw .container("container not running") }
             let isJSON = options.last { $0.key == .format }?.value?.string == "json"
             print(isJSON ? try JSONText.line(.array([.integer(Int64(record.process))])) : "PID\n\(record.process)\n")
-        case .list, .features: break
+        case .update: try UpdateContainer.run(try directories.find(identifier), options)
+        case .events: try ContainerEvents.run(try directories.find(identifier), options, print: print)
+        case .list, .features, .spec: break
         }
+    }
+
+    private static func creation(
+        _ identifier: String, _ options: [ParsedOption<RuntimeOption>], _ global: GlobalOptions
+    ) throws(ContainerError) -> CreateOptions {
+        var request = CreateOptions(identifier: identifier)
+        request.asksSystemd = global.asksSystemd
+        for option in options {
+            switch option.key {
+            case .bundle: request.bundle = option.value
+            case .pidFile: request.pidFile = option.value
+            case .consoleSocket: request.consoleSocket = option.value
+            case .preserveDescriptors where option.value?.string != "0":
+                throw .container("--preserve-fds: descriptors don't pass into a machine: leave it out")
+            default: break
+            }
+        }
+        return request
     }
 
     private static func execution(_ options: [ParsedOption<RuntimeOption>], _ command: [Text]) throws(ContainerError) -> ExecOptions {
@@ -104,7 +123,7 @@ extension RuntimeCommand {
     /// "Features Structure" of the runtime specification (features.md).
     private static let featureList: JSONValue = .object(
         ("ociVersionMin", "1.0.0"), ("ociVersionMax", .string(ContainerRecord.version)),
-        ("hooks", .strings(["prestart", "createRuntime", "poststart", "poststop"])),
+        ("hooks", .strings(["prestart", "createRuntime", "startContainer", "poststart", "poststop"])),
         (
             "mountOptions",
             .strings([
@@ -116,7 +135,7 @@ extension RuntimeCommand {
             "linux",
             .object(
                 ("namespaces", .strings(["cgroup", "ipc", "mount", "network", "pid", "uts"])),
-                ("cgroup", .object(("v1", true), ("v2", true), ("systemd", false), ("systemdUser", false), ("rdma", false))),
+                ("cgroup", .object(("v1", true), ("v2", true), ("systemd", true), ("systemdUser", false), ("rdma", false))),
                 ("seccomp", .object(("enabled", true))), ("apparmor", .object(("enabled", false))), ("selinux", .object(("enabled", false))),
                 ("intelRdt", .object(("enabled", false))))
         ))

@@ -2,19 +2,53 @@
 
 enum RuntimeOption: Equatable, Sendable {
     case detach, tty, process, environment, workingDirectory, user, capability, noNewPrivileges
-    case bundle, pidFile, consoleSocket, noPivot, noNewKeyring, preserveDescriptors, all, force, format, quiet, help
+    case bundle, pidFile, consoleSocket, noPivot, noNewKeyring, noSubreaper, keep, preserveDescriptors, all, force, format, quiet, help
+    case resources, blockWeight, processorPeriod, processorQuota, processorShare, processors, memoryNodes, memory, memoryReservation, memorySwap
+    case processLimit, idle, stats, interval, rootless
+
+    /// Of `create` and of what begins with it.
+    private static let creation: [OptionDefinition<RuntimeOption>] = [
+        .init(.bundle, "bundle", short: "b", .required("DIR"), "The bundle, with its config.json (the working directory)"),
+        .init(.pidFile, "pid-file", .required("FILE"), "Write the container's process id to this file"),
+        .init(.consoleSocket, "console-socket", .required("SOCKET"), "Send the terminal's other side to this socket"),
+        .init(.noPivot, "no-pivot", .none, "Taken note of: the machine has a root of its own"),
+        .init(.noNewKeyring, "no-new-keyring", .none, "Taken note of: the machine has keyrings of its own"),
+        .init(.preserveDescriptors, "preserve-fds", .required("N"), "Only 0: descriptors don't pass into a machine"),
+    ]
 
     static func parser(_ command: RuntimeCommand) -> OptionParser<RuntimeOption> {
         let own: [OptionDefinition<RuntimeOption>] =
             switch command {
-            case .create:
+            case .create: creation
+            case .run:
+                creation + [
+                    .init(.detach, "detach", short: "d", .none, "Let it run by itself"),
+                    .init(.keep, "keep", .none, "Don't remove it when it has ended"),
+                    .init(.noSubreaper, "no-subreaper", .none, "Taken note of: the machine reaps its own processes"),
+                ]
+            case .update:
                 [
-                    .init(.bundle, "bundle", short: "b", .required("DIR"), "The bundle, with its config.json (the working directory)"),
-                    .init(.pidFile, "pid-file", .required("FILE"), "Write the container's process id to this file"),
-                    .init(.consoleSocket, "console-socket", .required("SOCKET"), "Send the terminal's other side to this socket"),
-                    .init(.noPivot, "no-pivot", .none, "Taken note of: the machine has a root of its own"),
-                    .init(.noNewKeyring, "no-new-keyring", .none, "Taken note of: the machine has keyrings of its own"),
-                    .init(.preserveDescriptors, "preserve-fds", .required("N"), "Only 0: descriptors don't pass into a machine"),
+                    .init(.resources, "resources", short: "r", .required("FILE"), "All of them as JSON, as in config.json (-: standard input)"),
+                    .init(.blockWeight, "blkio-weight", .required("N"), "Disks' time, 10 to 1000"),
+                    .init(.processorPeriod, "cpu-period", .required("MICROSECONDS"), "The period that --cpu-quota is of"),
+                    .init(.processorQuota, "cpu-quota", .required("MICROSECONDS"), "Processor time in each period (-1: all)"),
+                    .init(.processorShare, "cpu-share", .required("N"), "Processor time beside other containers' 1024"),
+                    .init(.processors, "cpuset-cpus", .required("LIST"), "The host's processors, as in 0-3,7"),
+                    .init(.memoryNodes, "cpuset-mems", .required("LIST"), "The host's memory nodes"),
+                    .init(.memory, "memory", .required("SIZE"), "At most the machine's memory (-1: all of it)"),
+                    .init(.memoryReservation, "memory-reservation", .required("SIZE"), "What is left to it where others want more"),
+                    .init(.memorySwap, "memory-swap", .required("SIZE"), "Taken note of: a machine has no swap"),
+                    .init(.processLimit, "pids-limit", .required("N"), "Processes and threads (-1: any number)"),
+                ]
+            case .events:
+                [
+                    .init(.stats, "stats", .none, "Once, and no events"),
+                    .init(.interval, "interval", .required("TIME"), "How often (5s)"),
+                ]
+            case .spec:
+                [
+                    .init(.bundle, "bundle", short: "b", .required("DIR"), "Where config.json is written (the working directory)"),
+                    .init(.rootless, "rootless", .none, "Taken note of: the same serves everybody"),
                 ]
             case .exec:
                 [

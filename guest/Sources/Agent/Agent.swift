@@ -1,31 +1,14 @@
 // The guest's PID 1: one thread, one poller. Boot to hello; then what the host asks for.
 internal import AgentProtocol
 internal import CGuest
+internal import FirstProcess
 internal import GuestSystem
-internal import Unpacker
 internal import Wire
 
 @_cdecl("main")
 public func agentMain() -> Int32 {
-    let timeline = openTimeline()
-    InputOutput.writeByte(timeline, TimelineMark.initStarted.rawValue, at: Int64(AgentProtocol.timelinePort))
-    do throws(SystemError) {
-        let control = try Machine.connect(toHostPort: AgentProtocol.controlPort, blocking: true)
-        let agent = try Agent(control: control.take(), timeline: timeline)
-        agent.run()
-    } catch { Machine.fail("the host can't be reached over vsock: \(error)") }
-}
-
-/// Descriptors 0 to 2 may be closed when the kernel found no console; nothing else must get these numbers.
-private func openTimeline() -> Int32 {
-    try? FileSystem.makeNode("/null", mode: FileType.characterDevice | 0o600, major: 1, minor: 3)
-    while let null = try? OwnedDescriptor.open("/null", O_RDWR) {
-        if null.raw > 2 { break }
-        _ = null.release()
-    }
-    try? FileSystem.makeNode("/port", mode: FileType.characterDevice | 0o600, major: 1, minor: 4)
-    guard let port = try? OwnedDescriptor.open("/port", O_WRONLY) else { return -1 }
-    return port.release()
+    let host = HostLink()
+    do throws(SystemError) { try Agent(host).run() } catch { Machine.fail("the agent can't begin: \(error)") }
 }
 
 final class Agent {
@@ -33,54 +16,32 @@ final class Agent {
     private enum Source {
         case control
         case childSignal
-        case unpacking(LayerWork)
         case starting(ContainerProcess)
         case stream(Endpoint)
     }
 
     private let poller: Poller
-    private let control: OwnedDescriptor
+    private let host: HostLink
     private let childSignal: OwnedDescriptor
-    private let timeline: Int32
-    private var reader = FrameReader()
     private var sources: [Source?] = []
     private var containers: [Container] = []
     private var processes: [ContainerProcess] = []
-    private var layerWork: LayerWork?
-    /// The layer before left its disk to the next one.
-    private var diskIsMounted = false
-    private var isPrepared = false
 
-    init(control: consuming OwnedDescriptor, timeline: Int32) throws(SystemError) {
+    init(_ host: HostLink) throws(SystemError) {
         poller = try Poller()
         childSignal = try Processes.childSignal()
-        self.control = control
-        self.timeline = timeline
-        try watch(self.control.raw, .control)
+        self.host = host
+        try watch(host.descriptor.raw, .control)
         try watch(childSignal.raw, .childSignal)
     }
 
     func run() -> Never {
-        mark(.connected)
-        send(.hello(version: AgentProtocol.version))
         var isBusy = false
         while true {
             for event in poller.wait(blocking: !isBusy) { handle(event) }
             isBusy = pumpStreams()
             finishProcesses()
         }
-    }
-
-    private func mark(_ mark: TimelineMark) { InputOutput.writeByte(timeline, mark.rawValue, at: Int64(AgentProtocol.timelinePort)) }
-
-    private func send(_ message: AgentMessage) {
-        do { try InputOutput.writeAll(control.raw, message.frame.bytes) } catch { Machine.fail("the host's connection is gone: \(error)") }
-    }
-
-    private func report(_ failure: Failure, process: UInt32 = 0) { report(failure.kind, failure.text.bytes, process: process) }
-
-    private func report(_ kind: FailureKind, _ text: [UInt8], process: UInt32 = 0) {
-        send(.failed(process: process, kind: kind, text: Text(bytes: text.filter { $0 != 0 }) ?? "unknown"))
     }
 
     // MARK: The poller
@@ -102,31 +63,20 @@ final class Agent {
     private func handle(_ event: PollEvent) {
         guard let source = sources[Int(event.token)] else { return }
         switch source {
-        case .control: readControl()
+        case .control: host.receive { handle($0) }
         case .childSignal: reapChildren()
-        case .unpacking(let work): layerReported(work)
         case .starting(let process): startReported(process)
         case .stream(let endpoint): endpoint.note(event)
         }
     }
 
-    private func readControl() {
-        var buffer = [UInt8](repeating: 0, count: 8 << 10)
-        guard let count = try? InputOutput.read(control.raw, into: &buffer, count: buffer.count), count > 0 else { Machine.reset() }
-        reader.append(buffer[..<count])
-        do throws(WireError) {
-            while let frame = try reader.next() { handle(try HostMessage(frame)) }
-        } catch { Machine.fail("the host sent a message that this agent does not know") }
-    }
-
     private func handle(_ message: HostMessage) {
         switch message {
-        case .unpackLayer(let layer):
-            do { try unpack(layer) } catch { report(error) }
+        case .unpackLayer: host.report(Failure(.agent, "this machine's initrd runs containers, and unpacks no layers"))
         case .createContainer(let spec):
-            do { try create(spec) } catch { report(error) }
+            do { try create(spec) } catch { host.report(error) }
         case .startProcess(let spec):
-            do { try start(spec) } catch { report(error, process: spec.process) }
+            do { try start(spec) } catch { host.report(error, process: spec.process) }
         case .execute(let number):
             for process in processes where process.number == number { try? InputOutput.send(process.report.raw, [ReportTag.ready]) }
         case .signal(let number, let signal):
@@ -139,32 +89,13 @@ final class Agent {
             for process in processes where process.number == number {
                 if let terminal = process.terminal { Terminal.resize(terminal.descriptor.raw, rows: size.rows, columns: size.columns) }
             }
+        case .limit(let container, let limits):
+            var problem: Sentence = ""
+            do throws(SystemError) { try ControlGroup.limit(container, limits) } catch { problem = "\(error)" }
+            host.send(.containerLimited(container: container, problem: Text(bytes: problem.bytes) ?? ""))
+        case .examine(let container): host.send(.statistics(container: container, ControlGroup.statistics(container)))
         case .shutDown: Machine.reset()
         }
-    }
-
-    /// What every request but the first finds done.
-    private func prepare() throws(Failure) {
-        if isPrepared { return }
-        try RootFileSystem.prepareMachine()
-        isPrepared = true
-    }
-
-    // MARK: Layers
-
-    private func unpack(_ layer: LayerSpec) throws(Failure) {
-        if layerWork != nil { throw Failure(.agent, "a layer is being unpacked already") }
-        try prepare()
-        let work = try LayerWork.start(layer, diskIsMounted: diskIsMounted)
-        layerWork = work
-        do throws(SystemError) { try watch(work.report.raw, .unpacking(work)) } catch { throw Failure(.agent, "\(error)") }
-    }
-
-    private func layerReported(_ work: LayerWork) {
-        forget(work.report.raw) { if case .unpacking = $0 { true } else { false } }
-        layerWork = nil
-        diskIsMounted = work.leavesDiskMounted
-        if let failure = work.finish() { report(failure.kind, failure.text) } else { send(.layerUnpacked) }
     }
 
     // MARK: Containers
@@ -173,16 +104,16 @@ final class Agent {
         guard !containers.contains(where: { $0.spec.container == spec.container }) else {
             throw Failure(.agent, "container \(Int(spec.container)) exists already")
         }
-        try prepare()
         if containers.isEmpty {
+            try MachineFiles.prepare(["/containers", "/images"])
             Machine.bringLoopbackUp()
             do { try ControlGroup.prepareMachine() } catch { throw Failure(.agent, "control groups can't be mounted: \(error)") }
             if spec.hasTrees { try RootFileSystem.mountTrees() }
         }
         try RootFileSystem.mount(spec)
         containers.append(Container(spec, group: try ControlGroup.make(spec)))
-        mark(.rootReady)
-        send(.containerReady(container: spec.container))
+        host.mark(.rootReady)
+        host.send(.containerReady(container: spec.container))
     }
 
     // MARK: Processes
@@ -204,7 +135,7 @@ final class Agent {
             let process = try OwnedDescriptor.packetPair().use { (ours, theirs) throws(SystemError) in
                 let launch = Launch(
                     container: container, process: spec, joins: first, input: ends.input, output: ends.output, error: ends.error,
-                    report: theirs.raw, timeline: timeline)
+                    report: theirs.raw, timeline: host.timeline)
                 let group = container.group.raw
                 let child =
                     if let first { try Processes.fork(joiningProcessesOf: first, cgroup: group) } else {
@@ -224,14 +155,14 @@ final class Agent {
     private func startReported(_ process: ContainerProcess) {
         if let packet = try? InputOutput.receive(process.report.raw, atMost: Report.lengthLimit), !packet.bytes.isEmpty {
             if let failure = Report.failure(packet.bytes) { process.failure = failure }
-            if packet.bytes[0] == ReportTag.ready { send(.processReady(process: process.number)) }
+            if packet.bytes[0] == ReportTag.ready { host.send(.processReady(process: process.number)) }
             if packet.bytes[0] == ReportTag.terminal, packet.descriptor >= 0 { connectTerminal(process, OwnedDescriptor(owning: packet.descriptor)) }
             return
         }
         forget(process.report.raw) { if case .starting(let other) = $0 { other === process } else { false } }
         if process.failure == nil {
             if case .starting = process.state { process.state = .running }
-            send(.processStarted(process: process.number, pid: UInt32(process.pid)))
+            host.send(.processStarted(process: process.number, pid: UInt32(process.pid)))
         }
     }
 
@@ -249,7 +180,6 @@ final class Agent {
     private func reapChildren() {
         Processes.drain(childSignal.raw)
         while let (pid, status) = Processes.reap() {
-            if let layerWork, layerWork.worker == pid { layerWork.status = status }
             for process in processes where process.pid == pid {
                 process.state = .ended(status)
                 for output in process.outputs { output.endsWhenEmpty = true }
@@ -313,15 +243,19 @@ final class Agent {
             processes.removeAll { $0 === process }
             if process.isFirst {
                 process.container.state = .ended
-                mark(.processExited)
+                host.mark(.processExited)
             }
             if let failure = process.failure {
-                report(failure.kind, failure.text, process: process.number)
+                host.report(failure, process: process.number)
                 continue
             }
             switch status {
-            case .exited(let code): send(.processExited(process: process.number, status: .exited(code)))
-            case .signalled(let number): send(.processExited(process: process.number, status: .signalled(number)))
+            case .exited(let code): host.send(.processExited(process: process.number, status: .exited(code)))
+            case .signalled(let number):
+                let container = process.container.spec.container
+                // SIGKILL
+                if number == 9, process.isFirst, ControlGroup.outOfMemoryKills(container) > 0 { host.send(.outOfMemory(container: container)) }
+                host.send(.processExited(process: process.number, status: .signalled(number)))
             }
         }
     }

@@ -1,5 +1,6 @@
 // Which file a command is: looked up as execvp(3) would, in the container, with Docker's words for failures.
 internal import AgentProtocol
+internal import FirstProcess
 internal import GuestSystem
 internal import Unpacker
 

@@ -1,5 +1,6 @@
 // What the agent knows about containers and their processes.
 internal import AgentProtocol
+internal import FirstProcess
 internal import GuestSystem
 
 /// A container from `createContainer` on.
@@ -44,7 +45,7 @@ final class ContainerProcess {
     let isFirst: Bool
     let report: OwnedDescriptor
     var state = State.starting
-    var failure: (kind: FailureKind, text: [UInt8])?
+    var failure: Failure?
     var input: Relay?
     var outputs: [Relay] = []
     var endpoints: [Endpoint]

@@ -1,6 +1,7 @@
 // From clone(2) to execve(2): what the child does to become a container's process.
 internal import AgentProtocol
 internal import CGuest
+internal import FirstProcess
 internal import GuestSystem
 internal import Unpacker
 internal import Wire
@@ -48,6 +49,12 @@ struct Launch {
             do { try Processes.setHostName(container.spec.hostname.bytes) } catch {
                 throw Failure(.configuration, "the host name '\(name: container.spec.hostname.bytes)' can't be set: \(error)")
             }
+            let domain = container.spec.domainName.bytes
+            if !domain.isEmpty {
+                do { try Processes.setDomainName(domain) } catch {
+                    throw Failure(.configuration, "the domain name '\(name: domain)' can't be set: \(error)")
+                }
+            }
         }
         umask(process.umask)
         try enterWorkingDirectory()
@@ -68,6 +75,7 @@ struct Launch {
         try become(identity)
         let path = try Command.find(name, environment: environment)
         if process.waits { awaitExecution() }
+        for hook in process.hooks { try Hook.run(hook, process.state) }
         InputOutput.writeByte(timeline, TimelineMark.processExecuted.rawValue, at: Int64(AgentProtocol.timelinePort))
         throw Command.failure(name, Processes.execute(path, arguments: arguments, environment: environment, filter: process.filter))
     }
@@ -131,6 +139,12 @@ struct Launch {
     }
 
     private func limit() throws(Failure) {
+        if process.outOfMemoryAdjustment != 0 {
+            do throws(SystemError) {
+                let file = try OwnedDescriptor.open("/proc/self/oom_score_adj", O_WRONLY)
+                try InputOutput.writeAll(file.raw, ("\(Int(process.outOfMemoryAdjustment))" as Sentence).bytes)
+            } catch { throw Failure(.configuration, "the process's oom_score_adj can't be set: \(error)") }
+        }
         for limit in process.limits {
             do { try Processes.setLimit(limit.resource, soft: limit.soft, hard: limit.hard) } catch {
                 throw Failure(.configuration, "resource limit \(Int(limit.resource)) can't be set: \(error)")

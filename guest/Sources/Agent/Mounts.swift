@@ -2,6 +2,7 @@
 // directory, so that links resolve inside.
 internal import AgentProtocol
 internal import CGuest
+internal import FirstProcess
 internal import GuestSystem
 internal import Unpacker
 internal import Wire
@@ -68,7 +69,20 @@ enum Mounts {
             }
         }
         if lacksDevices { try makeDevices() }
+        for device in spec.devices { try make(device) }
         for parameter in spec.parameters { try set(parameter) }
+    }
+
+    private static func make(_ device: DeviceNode) throws(Failure) {
+        let bytes = device.path.bytes
+        let path = CPath(bytes)
+        do throws(SystemError) {
+            try Unpacker.makeDirectories(Array(bytes[..<(bytes.lastIndex(of: 0x2F) ?? 0)]))
+            try ifMissing { () throws(SystemError) in try FileSystem.makeNode(path, mode: device.mode, major: device.major, minor: device.minor) }
+            try FileSystem.changeOwner(path, user: device.user, group: device.group)
+            // Also of one that was there.
+            try FileSystem.changeMode(path, device.mode & 0o7777)
+        } catch { throw Failure(.configuration, "the device '\(name: bytes)' can't be made: \(error)") }
     }
 
     private static func set(_ parameter: InjectedFile) throws(Failure) {
@@ -82,6 +96,11 @@ enum Mounts {
     static func restrict(_ spec: ContainerSpec) throws(Failure) {
         for path in spec.readOnlyPaths { try protect(CPath(path.bytes)) }
         for path in spec.maskedPaths { try mask(CPath(path.bytes)) }
+        if !spec.rootPropagation.isEmpty {
+            do { try FileSystem.mount("", on: "/", type: "", flags: UInt(spec.rootPropagation.rawValue)) } catch {
+                throw Failure(.agent, "the propagation of the root file system can't be set: \(error)")
+            }
+        }
         guard spec.readOnlyRoot else { return }
         do { try FileSystem.mount("", on: "/", type: "", flags: UInt(MS_REMOUNT | MS_BIND | MS_RDONLY)) } catch {
             throw Failure(.agent, "the root file system can't be made read-only: \(error)")
@@ -143,6 +162,7 @@ enum Mounts {
             if tree >= 0 || flags & bind != 0, flags & ~bind != 0 {
                 try FileSystem.mount("", on: target, type: "", flags: flags | UInt(MS_REMOUNT | MS_BIND))
             }
+            for propagation in spec.propagations { try FileSystem.mount("", on: target, type: "", flags: UInt(propagation.rawValue)) }
         } catch {
             throw Failure(
                 .configuration, "'\(name: spec.type.bytes)' can't be mounted on '\(name: spec.destination.bytes)' in the container: \(error)")

@@ -1,24 +1,11 @@
 // A container's root file system: the image's disk, read-only, below what the container writes.
 internal import AgentProtocol
 internal import CGuest
+internal import FirstProcess
 internal import GuestSystem
-internal import Unpacker
 internal import Wire
 
 enum RootFileSystem {
-    /// Moves the agent from the initial ramfs, which pivot_root(2) refuses to leave, to a tmpfs; and mounts what the agent itself needs.
-    static func prepareMachine() throws(Failure) {
-        do throws(SystemError) {
-            try FileSystem.makeDirectory("/agent", mode: 0o755)
-            try FileSystem.mount("agent", on: "/agent", type: "tmpfs", data: "mode=755")
-            try FileSystem.changeDirectory("/agent")
-            try FileSystem.mount(".", on: "/", type: "", flags: UInt(MS_MOVE))
-            try FileSystem.changeRoot(".")
-            for directory in ["/containers", "/images", "/dev"] as [StaticString] { try FileSystem.makeDirectory(CPath(directory), mode: 0o755) }
-            try FileSystem.mount("devtmpfs", on: "/dev", type: "devtmpfs")
-        } catch { throw Failure(.agent, "the guest's own file systems can't be mounted: \(error)") }
-    }
-
     /// The host's directories and files, under their numbers.
     static func tree(_ number: UInt32) -> CPath { "/trees/\(Int(number))" }
 
@@ -42,7 +29,7 @@ enum RootFileSystem {
             }
             let lower: CPath = "/images/\(Int(image))"
             try FileSystem.makeDirectory(lower, mode: 0o755)
-            try FileSystem.mount(device(image), on: lower, type: "ext4", flags: UInt(MS_RDONLY))
+            try FileSystem.mount(MachineFiles.device(image), on: lower, type: "ext4", flags: UInt(MS_RDONLY))
             // What the container writes is under its root's own mount point until the overlay covers it.
             try mountStorage(spec.storage, on: root)
             let upper: CPath = "\(root.bytes)/upper"
@@ -61,15 +48,7 @@ enum RootFileSystem {
             let data: CPath = "mode=755,size=\(Int(clamping: bytes)),nr_inodes=\(Int(clamping: max(bytes / 2048, 1024)))"
             try FileSystem.mount("root", on: path, type: "tmpfs", data: data)
         case .disk(let index):
-            try mountDisk(index, on: path)
+            try MachineFiles.mountDisk(index, on: path)
         }
     }
-
-    /// For writing. The disk's contents are worth nothing if the machine ends in between: neither a journal nor a barrier is worth its wait.
-    static func mountDisk(_ index: UInt8, on path: CPath) throws(SystemError) {
-        try FileSystem.mount(device(index), on: path, type: "ext4", flags: UInt(MS_NOATIME), data: "nobarrier,noinit_itable")
-        try? FileSystem.removeDirectory(CPath(path.bytes + Array("/lost+found" as StaticString)))
-    }
-
-    static func device(_ index: UInt8) -> CPath { CPath(Array("/dev/vd" as StaticString) + [UInt8(ascii: "a") + index % 26]) }
 }

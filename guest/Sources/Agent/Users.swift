@@ -1,5 +1,6 @@
 // Who a container's process is: `USER[:GROUP]` by the container's own passwd(5) and group(5), with Docker's rules.
 internal import AgentProtocol
+internal import FirstProcess
 internal import GuestSystem
 internal import Unpacker
 

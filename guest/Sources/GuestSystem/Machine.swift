@@ -9,6 +9,9 @@ public enum Machine {
         _exit(1)
     }
 
+    /// All of its memory, in bytes (sysinfo(2)).
+    public static var memory: UInt64 { guest_memory_size() }
+
     /// One line into the kernel's log, from where it reaches the console (kmsg: Documentation/ABI/testing/dev-kmsg).
     @inline(never) public static func log(_ text: Sentence) {
         // A node of its own: /dev may not be there yet.

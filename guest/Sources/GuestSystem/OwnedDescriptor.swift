@@ -46,6 +46,14 @@ internal import CGuest
         return DescriptorPair(first: OwnedDescriptor(owning: ends.0), second: OwnedDescriptor(owning: ends.1))
     }
 
+    /// A file in memory with these bytes, to be read from its beginning (memfd_create(2)); close-on-exec.
+    @inline(never) public static func memory(_ bytes: [UInt8]) throws(SystemError) -> OwnedDescriptor {
+        let file = OwnedDescriptor(owning: try systemCall { guest_memory_file() })
+        try InputOutput.writeAll(file.raw, bytes)
+        try FileSystem.seek(file.raw, to: 0)
+        return file
+    }
+
     public borrowing func setNonBlocking() {
         _ = guest_fcntl(raw, F_SETFL, guest_fcntl(raw, F_GETFL, 0) | O_NONBLOCK)
     }

@@ -76,6 +76,12 @@ public enum Processes {
             ? .exited(UInt8(truncatingIfNeeded: guest_exit_code(status))) : .signalled(UInt8(truncatingIfNeeded: guest_exit_signal(status)))
     }
 
+    /// The same, for so many milliseconds (-1: as long as it takes); nil if it hasn't ended by then.
+    @inline(never) public static func wait(_ pid: Int32, milliseconds: Int32) -> ChildStatus? {
+        guard let process = try? open(pid) else { return nil }
+        return guest_wait_readable(process.raw, milliseconds) > 0 ? wait(pid) : nil
+    }
+
     @inline(never) public static func signal(_ pid: Int32, _ number: UInt8) throws(SystemError) { try systemCall { kill(pid, Int32(number)) } }
 
     /// A descriptor that becomes readable when a child ends; SIGPIPE is ignored from now on.
@@ -91,6 +97,11 @@ public enum Processes {
     @inline(never) public static func setHostName(_ name: [UInt8]) throws(SystemError) {
         // SAFETY: reads exactly the array's bytes.
         try systemCall { unsafe name.withUnsafeBytes { unsafe sethostname($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count) } }
+    }
+
+    @inline(never) public static func setDomainName(_ name: [UInt8]) throws(SystemError) {
+        // SAFETY: reads exactly the array's bytes.
+        try systemCall { unsafe name.withUnsafeBytes { unsafe setdomainname($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count) } }
     }
 
     /// Joins the namespaces of a process.

@@ -3,6 +3,7 @@
 // unpacks the layers, all in the same file or device, into TARGET; on failure prints the kind's number and the sentence, and exits 1.
 internal import AgentProtocol
 internal import CGuest
+internal import FirstProcess
 internal import GuestSystem
 internal import Unpacker
 internal import Wire

@@ -1,5 +1,6 @@
 // A layer's tar stream: read from the device, verified and decompressed on the way.
 internal import AgentProtocol
+internal import FirstProcess
 internal import GuestSystem
 internal import Wire
 

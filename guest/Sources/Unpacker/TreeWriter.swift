@@ -4,6 +4,7 @@
 internal import AgentProtocol
 internal import Archive
 internal import CGuest
+internal import FirstProcess
 internal import GuestSystem
 internal import Wire
 

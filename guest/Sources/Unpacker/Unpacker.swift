@@ -2,6 +2,7 @@
 public import AgentProtocol
 internal import Archive
 internal import CGuest
+public import FirstProcess
 public import GuestSystem
 internal import Wire
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -64,6 +66,21 @@ static inline int guest_attach_tree(int tree, const char *target) { return (int)
 static inline ssize_t guest_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
 
 static inline int guest_close_range(unsigned first) { return (int)syscall(436, first, ~0U, 0); }
+
+static inline int guest_memory_file(void) { return (int)syscall(319, "swiftlet", 1 /* MFD_CLOEXEC */); }
+
+// poll(2) for one descriptor that is to become readable; 0 after `milliseconds`, of which -1 are any number.
+static inline int guest_wait_readable(int fd, int milliseconds) {
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    int result;
+    do result = poll(&entry, 1, milliseconds); while (result < 0 && errno == EINTR);
+    return result;
+}
+
+static inline uint64_t guest_memory_size(void) {
+    struct sysinfo information;
+    return sysinfo(&information) == 0 ? (uint64_t)information.totalram * information.mem_unit : 0;
+}
 
 static inline int guest_pidfd_open(pid_t pid) { return (int)syscall(434, pid, 0); }
 

@@ -1,0 +1,202 @@
+// What an OCI container may use and uses, and the rest of what its configuration asks for of the machine (docs/adr/0017).
+import CTestProcess
+import Foundation
+import Glibc
+import Testing
+
+extension VirtualMachines.Lifecycle {
+    // MARK: Limits
+
+    @Test(.enabled(if: Project.isRoot, "only root's machines have cgroups")) func limitsChangeWhileItRuns() throws {
+        try bundle.write(["/bin/sleep", "1000"]) { configuration in
+            var linux = configuration["linux"] as? [String: Any] ?? [:]
+            linux["cgroupsPath"] = "/swiftlet-tests/updated"
+            linux["resources"] = ["memory": ["limit": 100 << 20], "cpu": ["quota": 50_000, "period": 100_000]] as [String: Any]
+            configuration["linux"] = linux
+        }
+        let before = try leftovers()
+        let process = try create("one")
+        #expect(try command(["start", "one"]).ending == .exited(0))
+        func setting(_ file: String) throws -> String { try String(contentsOfFile: "/sys/fs/cgroup/swiftlet-tests/updated/" + file, encoding: .utf8) }
+        #expect(try setting("cpu.max") == "50000 100000\n")
+        #expect(
+            try command(["update", "--cpu-quota", "20000", "--cpu-period", "50000", "--memory", "64m", "--pids-limit", "9", "one"]).ending
+                == .exited(0))
+        #expect(try setting("cpu.max") == "40000 100000\n")
+        var use = try statistics("one")
+        #expect((use["memory"] as? [String: Any])?["usage"].flatMap { ($0 as? [String: Any])?["limit"] as? Int } == 64 << 20, "\(use)")
+        #expect((use["pids"] as? [String: Any])?["limit"] as? Int == 9 && (use["pids"] as? [String: Any])?["current"] as? Int == 1, "\(use)")
+        // As an engine does it: all of them at once, on standard input. What is zero stays.
+        let engine = try swiftlet.start(root + ["update", "--resources", "-", "one"])
+        engine.send(#"{"memory": {"limit": 0}, "cpu": {"quota": -1, "shares": 512}, "pids": {"limit": -1}}"#)
+        engine.closeInput()
+        let outcome = engine.finish()
+        #expect(outcome.ending == .exited(0) && outcome.errorText == "", "\(outcome)")
+        #expect(try setting("cpu.max") == "max 100000\n" && setting("cpu.weight") == "20\n")
+        use = try statistics("one")
+        #expect((use["memory"] as? [String: Any])?["usage"].flatMap { ($0 as? [String: Any])?["limit"] as? Int } == 64 << 20, "\(use)")
+        #expect((use["pids"] as? [String: Any])?["limit"] as? Int == 0, "\(use)")
+        try refuses(["update", "--memory", "1g", "one"], "has 100 MiB of memory and gets no more while it runs")
+        try refuses(["update", "--cpu-share", "many", "one"], "the option --cpu-share has the value \"many\"")
+        #expect(try command(["kill", "one", "KILL"]).ending == .exited(0))
+        _ = process.finish()
+        #expect(try waits("one", for: "stopped"))
+        try refuses(["update", "--pids-limit", "5", "one"], "container not running")
+        try refuses(["events", "--stats", "one"], "is not running")
+        try delete("one", before)
+        // SAFETY: the call reads a string.
+        _ = unsafe rmdir("/sys/fs/cgroup/swiftlet-tests")
+    }
+
+    private func statistics(_ identifier: String) throws -> [String: Any] {
+        let outcome = try command(["events", "--stats", identifier])
+        #expect(outcome.ending == .exited(0) && outcome.errorText == "", "\(outcome)")
+        let event = try JSONSerialization.jsonObject(with: Data(outcome.output)) as? [String: Any]
+        #expect(event?["type"] as? String == "stats" && event?["id"] as? String == identifier)
+        return try #require(event?["data"] as? [String: Any])
+    }
+
+    @Test func useIsTheGuests() throws {
+        try bundle.write(["/bin/sh", "-c", "i=0; while test $i -lt 20000; do i=$((i + 1)); done; echo done; exec sleep 1000"])
+        let before = try leftovers()
+        let process = try create("one")
+        #expect(try command(["start", "one"]).ending == .exited(0))
+        #expect(process.sees("done\n"))
+        let use = try statistics("one")
+        let time = ((use["cpu"] as? [String: Any])?["usage"] as? [String: Any])?["total"] as? Int ?? 0
+        let memory = ((use["memory"] as? [String: Any])?["usage"] as? [String: Any])?["usage"] as? Int ?? 0
+        #expect(time > 1_000_000 && memory > 4096 && memory < 512 << 20, "\(use)")
+        // Again and again, until the end.
+        let events = try swiftlet.start(root + ["events", "--interval", "1s", "one"], .noInput)
+        #expect(events.sees("\"type\":\"stats\""))
+        #expect(try command(["kill", "one", "KILL"]).ending == .exited(0))
+        #expect(events.finish().ending == .exited(0))
+        _ = process.finish()
+        #expect(try waits("one", for: "stopped"))
+        try delete("one", before)
+    }
+
+    /// The engine learns it from the cgroup, and from the status.
+    @Test(.enabled(if: Project.isRoot, "only root's machines have cgroups")) func memoryThatRunsOutIsSeenOutside() throws {
+        #expect(test_process_adopt_orphans(1) == 0)
+        defer { test_process_adopt_orphans(0) }
+        let before = try leftovers()
+        try bundle.write(["/bin/sh", "-c", "x=x; while true; do x=$x$x; done"]) { configuration in
+            var linux = configuration["linux"] as? [String: Any] ?? [:]
+            linux["cgroupsPath"] = "/swiftlet-tests/exhausted"
+            linux["resources"] = ["memory": ["limit": 64 << 20]]
+            configuration["linux"] = linux
+        }
+        _ = try create("one")
+        let pid = Int32(try #require(try state("one")["pid"] as? Int))
+        let server = Leftovers.now(besides: swiftlet.directory.path).processes.first { $0.hasPrefix("swiftlet-files ") }
+        let serverPID = try #require(server.flatMap { Int32($0.dropFirst("swiftlet-files ".count)) })
+        #expect(try command(["start", "one"]).ending == .exited(0))
+        #expect(wait(for: pid) == .signalled(SIGKILL))
+        let events = try String(contentsOfFile: "/sys/fs/cgroup/swiftlet-tests/exhausted/memory.events", encoding: .utf8)
+        #expect(events.split(separator: "\n").contains { $0.hasPrefix("oom_kill ") && $0 != "oom_kill 0" }, "\(events)")
+        _ = wait(for: serverPID)
+        #expect(try waits("one", for: "stopped"))
+        try delete("one", before)
+        // SAFETY: the call reads a string.
+        _ = unsafe rmdir("/sys/fs/cgroup/swiftlet-tests")
+    }
+
+    // MARK: What else a configuration asks for
+
+    @Test func devicesNamesAndHooksAreTheMachines() throws {
+        let script = """
+            stat -c '%n %F %t:%T %a %u:%g' /dev/block /dev/deep/char /dev/pipe /dev/null; cat /proc/sys/kernel/domainname /proc/self/oom_score_adj; cat /hook
+            """
+        try bundle.write(["/bin/sh", "-c", script]) { configuration in
+            configuration["domainname"] = "example.org"
+            configuration["hooks"] = [
+                "startContainer": [
+                    ["path": "/bin/sh", "args": ["sh", "-c", "echo $NAME; cat"], "env": ["NAME=first"]],
+                    ["path": "/bin/sh", "args": ["sh", "-c", "cat >/hook; id -u >>/hook"], "env": ["PATH=/bin"]],
+                ]
+            ]
+            var process = configuration["process"] as? [String: Any] ?? [:]
+            process["oomScoreAdj"] = 123
+            process["apparmorProfile"] = "docker-default"
+            configuration["process"] = process
+            var linux = configuration["linux"] as? [String: Any] ?? [:]
+            linux["devices"] = [
+                ["path": "/dev/block", "type": "b", "major": 7, "minor": 3, "fileMode": 0o640, "uid": 5, "gid": 6],
+                ["path": "/dev/deep/char", "type": "c", "major": 10, "minor": 229], ["path": "/dev/pipe", "type": "p", "fileMode": 0o600],
+                ["path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600],
+            ]
+            configuration["linux"] = linux
+        }
+        let before = try leftovers()
+        let process = try create("one")
+        let pid = try #require(try state("one")["pid"] as? Int)
+        #expect(process.outputSoFar == "")
+        #expect(try command(["start", "one"]).ending == .exited(0))
+        let lines = process.finish().lines
+        #expect(lines.first == "first", "\(process)")
+        #expect(lines.contains("/dev/block block special file 7:3 640 5:6"), "\(lines)")
+        #expect(lines.contains("/dev/deep/char character special file a:e5 666 0:0") && lines.contains("/dev/pipe fifo 0:0 600 0:0"), "\(lines)")
+        #expect(lines.contains("/dev/null character special file 1:3 600 0:0"), "\(lines)")
+        #expect(lines.contains("example.org") && lines.contains("123") && lines.last == "0", "\(lines)")
+        #expect(lines.filter { $0.contains("\"status\":\"created\"") && $0.contains("\"pid\":\(pid)") }.count == 2, "\(lines)")
+        try delete("one", before)
+        // One that fails keeps the process from being executed.
+        for (hook, sentence) in [
+            (["path": "/bin/sh", "args": ["sh", "-c", "exit 7"]] as [String: Any], "startContainer hook: /bin/sh: exit status 7"),
+            (["path": "/nosuch"], "startContainer hook: /nosuch: No such file or directory"),
+            (["path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1], "startContainer hook: /bin/sleep: it took more than 1 s"),
+        ] {
+            try bundle.write(["/bin/echo", "ran"]) { $0["hooks"] = ["startContainer": [hook]] }
+            let process = try create("two")
+            try refuses(["start", "two"], sentence)
+            #expect(process.finish().text == "")
+            #expect(try waits("two", for: "stopped"))
+            try delete("two", before)
+        }
+    }
+
+    // MARK: One command for all
+
+    @Test func aBundleRunsInOneGo() throws {
+        let before = try leftovers()
+        try bundle.write(["/bin/sh", "-c", "cat; echo error >&2; exit 6"])
+        let process = try swiftlet.start(root + ["run", "--bundle", bundle.path, "one"])
+        process.send("data\n")
+        process.closeInput()
+        let outcome = process.finish()
+        #expect(outcome.ending == .exited(6) && outcome.text == "data\n" && outcome.errorText == "error\n", "\(outcome)")
+        try refuses(["state", "one"], "container does not exist")
+        // Signals reach it.
+        try bundle.write(["/bin/sh", "-c", "trap 'exit 4' TERM; echo up; while true; do sleep 0.1; done"])
+        let trapped = try swiftlet.start(root + ["run", "--bundle", bundle.path, "one"], .noInput)
+        #expect(trapped.sees("up\n"))
+        trapped.signal(SIGTERM)
+        #expect(trapped.finish().ending == .exited(4))
+        // It goes on alone, and stays when it has ended.
+        let detached = try swiftlet.start(root + ["run", "--detach", "--bundle", bundle.path, "two"], .noInput)
+        #expect(detached.hasEnded(within: 150) && detached.sees("up\n"))
+        #expect(try command(["kill", "two", "TERM"]).ending == .exited(0))
+        #expect(try waits("two", for: "stopped"))
+        try delete("two", before)
+        let kept = try swiftlet.start(root + ["run", "--keep", "--bundle", bundle.path, "three"], .noInput)
+        #expect(kept.sees("up\n"))
+        kept.signal(SIGTERM)
+        #expect(kept.finish().ending == .exited(4))
+        #expect(try status("three") == "stopped")
+        try delete("three", before)
+    }
+
+    @Test func theTemplateRuns() throws {
+        let before = try leftovers()
+        #expect(try command(["spec", "--bundle", bundle.path]).ending == .exited(0))
+        try refuses(["spec", "--bundle", bundle.path], "exists. Remove it first")
+        // A shell on a terminal that isn't one here.
+        try refuses(["create", "--bundle", bundle.path, "one"], "cannot allocate tty")
+        let url = URL(filePath: bundle.path + "/config.json")
+        let text = try String(contentsOf: url, encoding: .utf8)
+        try Data(text.replacing("\"terminal\": true", with: "\"terminal\": false").replacing("\"sh\"", with: "\"/bin/hostname\"").utf8).write(to: url)
+        expectOutput(try command(["run", "--bundle", bundle.path, "one"]), "swiftlet\n")
+        #expect(Leftovers.now(besides: swiftlet.directory.path) == before)
+    }
+}
