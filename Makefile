@@ -11,11 +11,11 @@ RELEASE := $(STATIC) --scratch-path .build/static
 # The registry client takes TLS from the machine's libcurl, whose security fixes it must get.
 DYNAMIC := swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic
 
-.PHONY: all build unjailed executables filters kernel initrd scratch run test check bench fuzz soak install clean
+.PHONY: all build unjailed executables configuration filters kernel initrd scratch run test check bench fuzz soak install clean
 
 all: build
 
-build: executables filters kernel initrd scratch
+build: executables configuration filters kernel initrd scratch
 
 # Fully static: one file each, nothing to load before main. But the registry client needs libcurl and the C library.
 executables:
@@ -30,6 +30,13 @@ executables:
 	@for name in $(PROGRAMS); do \
 	    strip -o build/bin/$$name.new .build/static/release/$$name && mv build/bin/$$name.new build/bin/$$name || exit 1; done
 	@strip -o build/bin/swiftlet-registry.new .build/dynamic/release/swiftlet-registry && mv build/bin/swiftlet-registry.new build/bin/swiftlet-registry
+
+# A package of its own: nothing else needs a TOML parser.
+configuration:
+	@echo '== swiftlet-config'
+	@swift build -c release -Xswiftc -static-executable --package-path configuration --scratch-path .build/configuration --product swiftlet-config 2>&1 | grep -v 'in statically linked applications requires\|is dangerous, better use'; test $${PIPESTATUS[0]} = 0
+	@mkdir -p build/bin
+	@strip -o build/bin/swiftlet-config.new .build/configuration/release/swiftlet-config && mv build/bin/swiftlet-config.new build/bin/swiftlet-config
 
 # Compiled once, by libseccomp, so that a start only reads them.
 filters:
@@ -86,7 +93,7 @@ soak: build
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/swiftlet
-	install -m 755 $(PROGRAMS:%=build/bin/%) build/bin/swiftlet-registry $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(PROGRAMS:%=build/bin/%) build/bin/swiftlet-registry build/bin/swiftlet-config $(DESTDIR)$(PREFIX)/bin
 	install -m 644 build/share/swiftlet/* $(DESTDIR)$(PREFIX)/share/swiftlet
 
 clean:

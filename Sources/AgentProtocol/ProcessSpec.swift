@@ -107,6 +107,35 @@ public struct HookSpec: WireCodable, Equatable, Sendable {
     }
 }
 
+/// Sets of capabilities(7). What doesn't go together is left out: inheritable only what is in the bounding set, ambient only what is permitted and inheritable.
+public struct CapabilitySets: WireCodable, Equatable, Sendable {
+    public var effective: UInt64
+    public var permitted: UInt64
+    public var inheritable: UInt64
+    public var ambient: UInt64
+
+    public init(effective: UInt64, permitted: UInt64, inheritable: UInt64 = 0, ambient: UInt64 = 0) {
+        self.effective = effective
+        self.permitted = permitted
+        self.inheritable = inheritable
+        self.ambient = ambient
+    }
+
+    public func encode(into encoder: inout WireEncoder) {
+        encoder.integer(effective)
+        encoder.integer(permitted)
+        encoder.integer(inheritable)
+        encoder.integer(ambient)
+    }
+
+    public init(from decoder: inout WireDecoder) throws(WireError) {
+        effective = try decoder.integer()
+        permitted = try decoder.integer()
+        inheritable = try decoder.integer()
+        ambient = try decoder.integer()
+    }
+}
+
 /// What to execute in a container, as in the OCI runtime specification's `process`.
 public struct ProcessSpec: WireCodable, Equatable, Sendable {
     public var container: UInt32
@@ -127,10 +156,10 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
     public var limits: [ResourceLimit]
     /// Who is killed first when memory runs out (proc(5), oom_score_adj): -1000 to 1000.
     public var outOfMemoryAdjustment: Int32
-    /// Bit n set: capability n is kept (capabilities(7)). In the bounding set for everyone, in the effective and permitted ones for root alone.
+    /// The bounding set (capabilities(7)): bit n is capability n.
     public var capabilities: UInt64
-    /// Those of them that others than root have, too: inheritable and ambient.
-    public var ambientCapabilities: UInt64
+    /// The other sets that execve(2) starts from. Nil: of root, effective and permitted as the bounding set, and nothing else; of others, nothing.
+    public var capabilitySets: CapabilitySets?
     public var noNewPrivileges: Bool
     /// The seccomp filter: instructions of classic BPF (struct sock_filter), at most `filterLimit` bytes; empty: none. Installed last, right before execve(2).
     public var filter: [UInt8]
@@ -156,7 +185,7 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         limits = []
         outOfMemoryAdjustment = 0
         capabilities = ProcessSpec.defaultCapabilities
-        ambientCapabilities = 0
+        capabilitySets = nil
         noNewPrivileges = false
         filter = []
         waits = false
@@ -183,7 +212,7 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         encoder.list(limits)
         encoder.signed(outOfMemoryAdjustment)
         encoder.integer(capabilities)
-        encoder.integer(ambientCapabilities)
+        encoder.optional(capabilitySets)
         encoder.boolean(noNewPrivileges)
         encoder.byteString(filter)
         streams.encode(into: &encoder)
@@ -204,7 +233,7 @@ public struct ProcessSpec: WireCodable, Equatable, Sendable {
         limits = try decoder.list(atMost: 16)
         outOfMemoryAdjustment = try decoder.signed()
         capabilities = try decoder.integer()
-        ambientCapabilities = try decoder.integer()
+        capabilitySets = try decoder.optional()
         noNewPrivileges = try decoder.boolean()
         filter = try decoder.byteString(atMost: ProcessSpec.filterLimit)
         streams = try ProcessStreams(from: &decoder)

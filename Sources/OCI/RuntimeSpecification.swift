@@ -47,6 +47,8 @@ public struct RuntimeSpecification: Equatable, Sendable {
         /// Names as in `CAP_CHOWN`. Nil: none at all.
         public var bounding: [String]?
         public var effective: [String] = []
+        public var permitted: [String] = []
+        public var inheritable: [String] = []
         public var ambient: [String] = []
         public var limits: [Limit] = []
         /// -1000 to 1000.
@@ -245,6 +247,8 @@ extension RuntimeSpecification.Process {
         if let sets = try object.object("capabilities", { sets throws(FieldError) in sets }) {
             bounding = try sets.strings("bounding") ?? []
             effective = try sets.strings("effective") ?? []
+            permitted = try sets.strings("permitted") ?? []
+            inheritable = try sets.strings("inheritable") ?? []
             ambient = try sets.strings("ambient") ?? []
         }
         limits =

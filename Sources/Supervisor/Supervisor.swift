@@ -231,13 +231,13 @@ public final class Supervisor {
 
     private func obey(_ request: ControlRequest, _ file: SharedDescriptor?, _ command: ControlSocket.Connection) {
         switch (request, state) {
-        case (.stream, .running):
+        case (.stream, .running), (.stream, .created):
             guard let file, command.streams.count < 3 else { return command.answer(.failed("the process's streams can't be connected")) }
             command.streams.append(file)
-        case (.execute, .running): executions.begin(file, for: command)
+        case (.execute, .running), (.execute, .created): executions.begin(file, for: command)
         case (.stream, _): break
         case (.execute, _): command.answer(.failed("cannot exec in a container that is not running"))
-        case (.signal(let number), .running) where command.process != nil:
+        case (.signal(let number), _) where command.process != nil:
             control?.send(HostMessage.signal(process: command.process ?? 0, number: number).frame.bytes)
         case (.limit(let memory, let processes), .running), (.limit(let memory, let processes), .created):
             limiters.append(command)

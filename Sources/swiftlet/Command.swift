@@ -42,6 +42,7 @@ enum Command {
         do throws(ContainerError) {
             let rest: [Text]
             (global, rest) = try GlobalOptions.parse(arguments)
+            global.openLog()
             guard let word = rest.first?.string else { throw .usage("no command after the options", command: "swiftlet") }
             guard let command = RuntimeCommand(rawValue: word) else { throw unknown(word) }
             isExec = command == .exec || command == .run
@@ -66,11 +67,10 @@ enum Command {
     }
 
     private static func runContainer(_ arguments: [Text], launched: UInt64) throws(ContainerError) {
-        switch try RunOptions.parse(arguments) {
+        let surroundings = Surroundings(installation: try Installation.current(), environment: Process.environment, launched: launched)
+        switch try RunOptions.parse(arguments, try Settings.load(surroundings)) {
         case .help: Process.print(RunOptions.help)
         case .run(let options):
-            let surroundings = Surroundings(
-                installation: try Installation.current(), environment: Process.environment, launched: launched)
             exit(try Run.start(options, in: surroundings))
         }
     }

@@ -66,6 +66,15 @@ import Wire
         #expect(container.mounts[1].data == "size=1k" && container.rootPropagation == [.slave, .recursive])
     }
 
+    @Test func theLastOfEqualNamesCounts() throws {
+        let text =
+            #"{"ociVersion": "1.2.0", "root": {"path": "r"}, "process": {"args": ["sh"], "cwd": "/", "env": ["A=1", "B=2", "A=3", "C"], "capabilities": {"bounding": ["CAP_KILL"], "#
+            + #""permitted": ["CAP_KILL", "CAP_NEW_ONE"], "inheritable": ["CAP_CHOWN"]}}}"#
+        let (_, process, _) = try messages(BundlePlan(RuntimeSpecification(json: Array(text.utf8), name: "x"), for: "a", in: "/b"))
+        #expect(process.environment == ["B=2", "A=3", "C"] && process.capabilities == 0x20)
+        #expect(process.capabilitySets == CapabilitySets(effective: 0, permitted: 0x20, inheritable: 1))
+    }
+
     @Test func devicesGoWithTheirDirectory() throws {
         let device = #", "devices": [{"path": "/dev/x", "type": "u", "major": 10, "minor": 229, "fileMode": 384}]"#
         let (container, _, _) = try messages(try plan(#", "domainname": "d""#, linux: device))
@@ -133,7 +142,7 @@ import Wire
         #expect(try ContainerRecord(json: try record.json.text(limit: 65536), name: "x") == record)
         #expect(throws: OCIError.self) { try ContainerRecord(json: Array("{}".utf8), name: "x") }
         let state = record.state(.running, isWhole: true)
-        #expect(try String(decoding: state.text(limit: 65536), as: UTF8.self).contains(#""status":"running","pid":7"#))
+        #expect(try String(decoding: state.text(limit: 65536), as: UTF8.self).contains(#""pid":7,"status":"running""#))
     }
 
     @Test func beginningsAreTheKernels() {

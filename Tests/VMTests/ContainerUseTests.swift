@@ -156,6 +156,94 @@ extension VirtualMachines.Lifecycle {
         }
     }
 
+    @Test func capabilitiesAreThoseOfEachSet() throws {
+        let before = try leftovers()
+        func sets(_ user: Int, noNewPrivileges: Bool, _ capabilities: [String: [String]], exec: [String] = []) throws -> [String] {
+            try bundle.write(["/bin/sh", "-c", exec.isEmpty ? "grep Cap /proc/self/status" : "sleep 1000"]) { configuration in
+                var process = configuration["process"] as? [String: Any] ?? [:]
+                process["user"] = ["uid": user, "gid": user]
+                process["noNewPrivileges"] = noNewPrivileges
+                process["capabilities"] = capabilities
+                configuration["process"] = process
+            }
+            let process = try create("one")
+            #expect(try command(["start", "one"]).ending == .exited(0))
+            var text = ""
+            if exec.isEmpty {
+                text = process.finish().text
+            } else {
+                text = try command(["exec"] + exec + ["one", "/bin/grep", "Cap", "/proc/self/status"]).text
+                #expect(try command(["kill", "one", "KILL"]).ending == .exited(0))
+                _ = process.finish()
+            }
+            #expect(try waits("one", for: "stopped"))
+            try delete("one", before)
+            // Inheritable, permitted, effective, bounding, ambient.
+            return text.split(separator: "\n").compactMap { $0.split(separator: "\t").last.map { String($0.suffix(3)) } }
+        }
+        let (chown, kill) = (["CAP_CHOWN"], ["CAP_KILL"])
+        // Nothing is ambient that isn't inheritable: others than root have none of it.
+        #expect(
+            try sets(1000, noNewPrivileges: false, ["bounding": chown, "permitted": chown, "ambient": chown]) == ["000", "000", "000", "001", "000"])
+        #expect(
+            try sets(1000, noNewPrivileges: true, ["bounding": chown + kill, "permitted": chown, "inheritable": chown, "ambient": chown])
+                == ["001", "001", "001", "021", "001"])
+        // Root's can't grow beyond what was permitted.
+        #expect(
+            try sets(0, noNewPrivileges: true, ["bounding": chown + kill, "permitted": chown, "effective": chown]) == [
+                "000", "001", "001", "021", "000",
+            ])
+        #expect(try sets(0, noNewPrivileges: false, ["bounding": chown + kill]) == ["000", "021", "021", "021", "000"])
+        #expect(
+            try sets(1000, noNewPrivileges: true, ["bounding": chown, "permitted": chown, "inheritable": chown], exec: ["--cap", "CAP_CHOWN"])
+                == ["001", "001", "001", "001", "001"])
+    }
+
+    @Test func whatIsSaidTwiceCountsOnce() throws {
+        let before = try leftovers()
+        try FileManager.default.createDirectory(atPath: bundle.root + "/sticky", withIntermediateDirectories: true)
+        try FileManager.default.setAttributes([.posixPermissions: 0o1750], ofItemAtPath: bundle.root + "/sticky")
+        let script = "busybox tr '\\0' '\\n' </proc/self/environ | grep -E '^(A|HOME)='; stat -c %a /sticky /fresh; id -G"
+        try bundle.write(["/bin/busybox", "sh", "-c", "exec busybox sh -c \"$0\"", script]) { configuration in
+            var process = configuration["process"] as? [String: Any] ?? [:]
+            process["env"] = ["A=1", "HOME=/other", "PATH=/bin", "A=2", "HOME="]
+            configuration["process"] = process
+            var mounts = configuration["mounts"] as? [[String: Any]] ?? []
+            for place in ["/sticky", "/fresh"] { mounts.append(["destination": place, "type": "tmpfs", "source": "tmpfs"]) }
+            configuration["mounts"] = mounts
+        }
+        let lines = try command(["run", "--bundle", bundle.path, "one"]).lines
+        #expect(lines == ["A=2", "HOME=/", "1750", "1777", "0"], "\(lines)")
+        #expect(Leftovers.now(besides: swiftlet.directory.path) == before)
+    }
+
+    // MARK: Defaults
+
+    @Test func theHostAndAnnotationsSetDefaults() throws {
+        let before = try leftovers()
+        let file = swiftlet.directory.path + "/config.toml"
+        func run(_ text: String, _ annotations: [String: String] = [:]) throws -> Outcome {
+            try Data(text.utf8).write(to: URL(filePath: file))
+            try bundle.write(["/bin/sh", "-c", "grep -c ^processor /proc/cpuinfo; grep MemTotal /proc/meminfo"]) { $0["annotations"] = annotations }
+            let environment = swiftlet.environment.merging(["SWIFTLET_CONFIG": file]) { $1 }
+            return try TestProcess(
+                [Project.program] + root + ["run", "--bundle", bundle.path, "one"], environment: environment, .noInput
+            ).finish()
+        }
+        var lines = try run("# the host's\nvcpus = 2\nmemory = '128m'\n").lines
+        #expect(lines.first == "2" && (Int(lines[1].filter(\.isNumber)) ?? 0) < 140_000, "\(lines)")
+        lines = try run("vcpus = 2\n", ["io.swiftlet.vcpus": "3", "io.swiftlet.memory": "96m"]).lines
+        #expect(lines.first == "3" && (Int(lines[1].filter(\.isNumber)) ?? 0) < 110_000, "\(lines)")
+        let syntax = try run("vcpus = \n")
+        #expect(syntax.ending == .exited(255) && syntax.errorText.contains("config.toml is no configuration: line 1, column 9"), "\(syntax)")
+        let value = try run("vcpus = 99\n")
+        #expect(value.ending == .exited(255) && value.errorText.contains("vcpus \"99\" is not from 1 to 64"), "\(value)")
+        let kernel = try run("annotations = ['kernel']\n", ["io.swiftlet.kernel": "/nosuch"])
+        #expect(kernel.errorText.contains("the kernel /nosuch cannot be opened: No such file or directory: check kernel in"), "\(kernel)")
+        try FileManager.default.removeItem(atPath: file)
+        #expect(Leftovers.now(besides: swiftlet.directory.path) == before)
+    }
+
     // MARK: One command for all
 
     @Test func aBundleRunsInOneGo() throws {

@@ -190,7 +190,9 @@ extension VirtualMachines {
             try bundle.write(["/bin/true"])
             let before = try leftovers()
             _ = try create("one")
-            try refuses(["exec", "one", "/bin/true"], "cannot exec in a container that is created", status: 255)
+            // It has no process yet, and others may be in it already.
+            expectOutput(try command(["exec", "one", "/bin/echo", "early"]), "early\n")
+            #expect(try command(["kill", "one", "0"]).ending == .exited(0))
             try refuses(["create", "--bundle", bundle.path, "one"], "container with given ID already exists")
             try delete("one", before)
         }
@@ -244,6 +246,12 @@ extension VirtualMachines {
             #expect(list?.compactMap { $0["id"] as? String } == ["one", "two"])
             let pid = try #require(list?.first?["pid"] as? Int)
             #expect(try command(["ps", "--format", "json", "one"]).text == "[\(pid)]\n")
+            let table = try command(["ps", "one"]).lines
+            #expect(table.count == 2 && table[0].contains("PPID") && table[1].contains(" \(pid) ") && table[1].contains("swiftlet-vmm"), "\(table)")
+            #expect(try command(["ps", "one", "-eo", "pid,comm"]).lines.last?.hasSuffix("\(pid) swiftlet-vmm") == true)
+            let nowhere = try swiftlet.start(["--root", swiftlet.directory.path + "/nowhere", "list"], .noInput).finish()
+            #expect(nowhere.ending == .exited(1) && nowhere.errorText.contains("no such file or directory"), "\(nowhere)")
+            #expect(!FileManager.default.fileExists(atPath: swiftlet.directory.path + "/nowhere"))
             #expect(try command(["delete", "one"]).ending == .exited(0))
             #expect(try command(["list", "-q"]).text == "two\n")
             try delete("two", before)

@@ -9,15 +9,23 @@ struct ChildProcess {
 
     /// Starts `program` with `descriptor`, if one is given, as its descriptor `number`; all others that aren't close-on-exec are inherited.
     init(
-        _ program: String, _ arguments: [String], descriptor: Int32? = nil, as number: Int32 = -1,
-        environment: [Text] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+        _ program: String, _ arguments: [String], descriptor: Int32? = nil, as number: Int32 = -1, environment: [Text] = Self.environment
+    ) throws(SystemError) {
+        try self.init(program, arguments, descriptors: descriptor.map { [($0, number)] } ?? [], environment: environment)
+    }
+
+    private static var environment: [Text] { ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] }
+
+    /// The same with several.
+    init(
+        _ program: String, _ arguments: [String], descriptors: [(descriptor: Int32, number: Int32)], environment: [Text] = Self.environment
     ) throws(SystemError) {
         // SAFETY: the actions are initialised before and destroyed after use; the argument vectors' strings are freed after the call that reads them.
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         // dup2 onto itself clears close-on-exec here, as POSIX wants it.
-        if let descriptor { unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, number) }
+        for (descriptor, number) in descriptors { unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, number) }
         var pid: pid_t = 0
         let code = unsafe CStringVector(arguments.map { Array($0.utf8) }).use { argv in
             unsafe CStringVector(environment.map(\.bytes)).use { envp in

@@ -16,7 +16,7 @@ final class FileServerProcess {
     private var livesOn = false
 
     /// `trees`: with the mounts that they are for, in the same order. `streams`: its standard ones, if not this process's.
-    init(_ trees: [OpenFile], for mounts: [BindMount], from installation: Installation, in cgroup: Cgroup?, streams: Int32? = nil)
+    init(_ trees: [OpenFile], for mounts: [BindMount], cache: CacheMode, from installation: Installation, in cgroup: Cgroup?, streams: Int32? = nil)
         throws(ContainerError)
     {
         let filters = try installation.open("the seccomp filters", installation.filters)
@@ -27,7 +27,7 @@ final class FileServerProcess {
             let limits = cgroup?.memoryLimits() ?? []
             let arguments = FileServerArguments(
                 socket: sockets.first.raw, filters: filters.descriptor.raw, lifeline: lifelines.first.raw, identity: identity.rawValue,
-                cache: CacheMode.auto.rawValue, memoryLimits: limits.map(\.raw),
+                cache: cache.rawValue, memoryLimits: limits.map(\.raw),
                 trees: zip(trees, mounts).map { .init(descriptor: $0.descriptor.raw, isReadOnly: $1.isReadOnly) })
             process = try JailedProcess(
                 [installation.fileServer] + arguments.words, as: identity, kept: arguments.descriptors, cgroup: cgroup, streams: streams)

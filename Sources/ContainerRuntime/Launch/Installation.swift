@@ -40,6 +40,8 @@ public struct Installation: Equatable, Sendable {
     public var vmm: String { programs + "/swiftlet-vmm" }
     /// The server of the host's files.
     var fileServer: String { programs + "/swiftlet-files" }
+    /// Of config.toml.
+    var configurationReader: String { programs + "/swiftlet-config" }
     public var registryClient: String { programs + "/swiftlet-registry" }
     public var kernel: String { data + "/vmlinux" }
     public var initrd: String { data + "/initrd" }

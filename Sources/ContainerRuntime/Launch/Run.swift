@@ -64,7 +64,8 @@ public enum Run {
         // While the kernel makes the machine, the rest is prepared.
         let machine = try VMMProcess(from: installation, in: placement)
         machine.letItBegin()
-        let fileServer = trees.isEmpty ? nil : try FileServerProcess(trees, for: options.bindMounts, from: installation, in: machine.cgroup)
+        let fileServer =
+            trees.isEmpty ? nil : try FileServerProcess(trees, for: options.bindMounts, cache: options.cache, from: installation, in: machine.cgroup)
 
         let store = try surroundings.openStore()
         let image = try load(options, from: store, surroundings)

@@ -14,9 +14,13 @@ struct BundlePlan {
     /// In the container's mounts, the number of each one's tree.
     private let mounts: [(mount: RuntimeSpecification.Mount, tree: Int?)]
     private let identifier: String
+    /// What the configuration leaves open.
+    let settings: Settings
 
-    /// `bundle`: where relative paths begin, absolute.
-    init(_ specification: RuntimeSpecification, for identifier: String, in bundle: String) throws(ContainerError) {
+    /// `bundle`: where relative paths begin, absolute. `settings`: the host's.
+    init(
+        _ specification: RuntimeSpecification, for identifier: String, in bundle: String, _ settings: Settings = Settings()
+    ) throws(ContainerError) {
         if let refusal = specification.refusals.first { throw .bundle(field: refusal.path, problem: refusal.problem) }
         guard let process = specification.process else {
             throw .bundle(field: "process", problem: " is missing")
@@ -24,6 +28,7 @@ struct BundlePlan {
         self.specification = specification
         self.process = process
         self.identifier = identifier
+        self.settings = try settings.with(annotations: specification.annotations)
         func absolute(_ path: String) -> Text { Text(path.hasPrefix("/") ? path : bundle + "/" + path) }
         var trees = [BindMount(source: absolute(specification.root.path), destination: "/", isReadOnly: false, makesSource: false)]
         var mounts: [(RuntimeSpecification.Mount, Int?)] = []
@@ -118,14 +123,13 @@ struct BundlePlan {
 
     /// Guest RAM in bytes: what the container may have, or the default.
     var memory: UInt64 {
-        guard let limit = specification.resources.memory, limit > 0 else { return RunOptions.defaultMemory }
-        let unit: UInt64 = 2 << 20
-        return min(max((UInt64(limit) + unit - 1) / unit * unit, RunOptions.minimumMemory), RunOptions.maximumMemory)
+        guard let limit = specification.resources.memory, limit > 0 else { return settings.memory }
+        return min(max(RunOptions.rounded(memory: UInt64(limit)), RunOptions.minimumMemory), RunOptions.maximumMemory)
     }
 
     /// As many as the processor time that the container may have can keep busy.
     var cpus: UInt8 {
-        guard let quota = specification.resources.quota, quota > 0 else { return 1 }
+        guard let quota = specification.resources.quota, quota > 0 else { return settings.cpus }
         let period = max(specification.resources.period ?? 100_000, 1)
         return UInt8(min(max((UInt64(quota) + period - 1) / period, 1), RunOptions.maximumCPUs))
     }

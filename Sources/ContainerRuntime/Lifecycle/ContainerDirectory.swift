@@ -19,10 +19,17 @@ import Wire
 struct ContainerDirectories: ~Copyable {
     private let root: OwnedDescriptor
 
-    /// `path`: nil for /run/swiftlet, or for an ordinary user $XDG_RUNTIME_DIR/swiftlet. Made where it is missing.
-    static func open(_ path: Text?, runtimeDirectory: Text?) throws(ContainerError) -> ContainerDirectories {
+    /// `path`: nil for /run/swiftlet, or for an ordinary user $XDG_RUNTIME_DIR/swiftlet. Nil where it is missing and nobody makes it.
+    static func open(_ path: Text?, runtimeDirectory: Text?, makes: Bool) throws(ContainerError) -> ContainerDirectories? {
         let path = path ?? (geteuid() == 0 ? "/run/swiftlet" : Text((runtimeDirectory?.string ?? "/tmp/swiftlet-\(geteuid())") + "/swiftlet"))
         do throws(SystemError) {
+            guard makes else {
+                do throws(SystemError) { return ContainerDirectories(root: try OwnedDescriptor.open(path: path.bytes, O_RDONLY | O_DIRECTORY)) } catch
+                {
+                    if error.errno == ENOENT { return nil }
+                    throw error
+                }
+            }
             for end in path.bytes.indices.dropFirst() where path.bytes[end] == UInt8(ascii: "/") {
                 try OwnedDescriptor.makeDirectory(path: Array(path.bytes[..<end]), mode: 0o711)
             }

@@ -75,10 +75,12 @@ struct ContainerRecord: Equatable {
     /// The specification's "State" (runtime.md), for hooks and `swiftlet state`; runc's has more members, which engines read.
     func state(_ status: ContainerStatus, isWhole: Bool) -> JSONValue {
         let process: Int32 = status == .stopped ? 0 : self.process
-        var members: [(String, JSONValue?)] = [
-            ("ociVersion", .string(Self.version)), ("id", .string(identifier)), ("status", .string(status.rawValue)),
-            ("pid", .integer(Int64(process))), ("bundle", .string(bundle)),
-        ]
+        let number: (String, JSONValue?) = ("pid", .integer(Int64(process)))
+        let word: (String, JSONValue?) = ("status", .string(status.rawValue))
+        // In the specification's order, and in runc's, which some read by it.
+        var members: [(String, JSONValue?)] =
+            [("ociVersion", .string(Self.version)), ("id", .string(identifier))] + (isWhole ? [number, word] : [word, number])
+            + [("bundle", .string(bundle))]
         if isWhole {
             members += [("rootfs", .string(rootDirectory)), ("created", .string(Instant(seconds: created).standardText)), ("owner", .string(""))]
         }

@@ -43,7 +43,7 @@ enum CreateContainer {
         if options.isAttended, let size = TerminalMode.size(of: STDIN_FILENO) {
             specification.process?.consoleSize = RuntimeSpecification.ConsoleSize(rows: size.rows, columns: size.columns)
         }
-        var plan = try BundlePlan(specification, for: options.identifier, in: bundle)
+        var plan = try BundlePlan(specification, for: options.identifier, in: bundle, try Settings.load(surroundings))
         if plan.process.terminal && options.consoleSocket == nil && !options.isAttended {
             throw .container("cannot allocate tty if runtime will detach without setting console socket: give --console-socket")
         }
@@ -52,7 +52,9 @@ enum CreateContainer {
         }
         try ContainerDirectories.check(options.identifier)
         let installation = surroundings.installation
-        let kernel = try installation.open("the kernel", installation.kernel)
+        let kernel = try OpenFile.open(
+            "the kernel", plan.settings.kernel?.string ?? installation.kernel,
+            remedy: plan.settings.kernel == nil ? "install Swiftlet again" : "check kernel in \(Settings.path.string), or the annotation")
         let initrd = try installation.open("the initrd", installation.initrd)
         let seccomp = try compile(specification.seccomp, plan.process.capabilities)
         var mounts = plan.trees
@@ -70,7 +72,8 @@ enum CreateContainer {
             withExtendedLifetime(network) {}
             // With a terminal the engine reads what this command says until nobody holds it any more.
             let nothing = console == nil ? nil : try openNothing()
-            let fileServer = try FileServerProcess(trees, for: mounts, from: installation, in: machine.cgroup, streams: nothing?.raw)
+            let fileServer = try FileServerProcess(
+                trees, for: mounts, cache: plan.settings.cache, from: installation, in: machine.cgroup, streams: nothing?.raw)
             withExtendedLifetime(nothing) {}
             guard machine.waitForNamespaces() else { throw silent }
             var record = ContainerRecord(

@@ -22,6 +22,7 @@ struct ExecOptions {
     var user: Text?
     var terminal = false
     var capabilities: [Text] = []
+    var additionalGroups: [UInt32] = []
     var noNewPrivileges = false
 }
 
@@ -29,7 +30,7 @@ enum ExecContainer {
     /// Returns the exit status.
     static func run(_ options: ExecOptions, _ directory: ContainerDirectory) throws(ContainerError) -> Int32 {
         let record = try directory.requireRecord()
-        guard directory.status(of: record) == .running else {
+        guard [.running, .created].contains(directory.status(of: record)) else {
             throw .container("cannot exec in a container that is \(directory.status(of: record).rawValue)")
         }
         let process = try Self.process(options, record)
@@ -84,7 +85,13 @@ enum ExecContainer {
                     }
                     process.user = RuntimeSpecification.User(user: number, group: group)
                 }
-                process.bounding = (process.bounding ?? []) + options.capabilities.map(\.string)
+                process.user.additionalGroups += options.additionalGroups
+                let added = options.capabilities.map(\.string)
+                process.bounding = (process.bounding ?? []) + added
+                process.effective += added
+                process.permitted += added
+                // None is ambient that isn't inheritable.
+                if !process.inheritable.isEmpty { process.ambient += added }
             }
             try checked(process)
             return process

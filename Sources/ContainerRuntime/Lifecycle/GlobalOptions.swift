@@ -54,6 +54,11 @@ public struct GlobalOptions: Equatable, Sendable {
     public static var help: String { parser.help }
     private static var parser: OptionParser<GlobalOption> { GlobalOption.parser }
 
+    /// The log is there from the start, whatever comes to be in it.
+    public func openLog() {
+        if let log { _ = try? OwnedDescriptor.open(path: log.bytes, O_WRONLY | O_CREAT | O_APPEND, mode: 0o600) }
+    }
+
     /// Where engines look for the reason of a failure.
     public func note(_ error: ContainerError) {
         guard let log, let file = try? OwnedDescriptor.open(path: log.bytes, O_WRONLY | O_CREAT | O_APPEND, mode: 0o600) else { return }

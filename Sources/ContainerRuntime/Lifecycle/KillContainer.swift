@@ -12,6 +12,7 @@ enum KillContainer {
             if all { return }
             throw .container("container not running")
         }
+        if signal == 0 { return }
         // Not by way of the guest, which might not obey; and everything in it ends with it.
         if signal == UInt8(SIGKILL) { return send(SIGKILL, to: record) }
         if all { throw .container("kill --all: only KILL reaches all processes of a machine at once") }

@@ -9,7 +9,7 @@ extension RuntimeSpecification.Process {
     func spec(_ streams: ProcessStreams, filter: [UInt8]) throws(ContainerError) -> ProcessSpec {
         var spec = ProcessSpec(
             container: LaunchPlan.container, process: LaunchPlan.firstProcess, arguments: arguments.map { Text($0) },
-            environment: environment.map { Text($0) }, workingDirectory: Text(workingDirectory), streams: streams)
+            environment: Self.unique(environment).map { Text($0) }, workingDirectory: Text(workingDirectory), streams: streams)
         spec.user = Text("\(user.user):\(user.group)")
         var groups: [UInt32] = []
         for group in user.additionalGroups where group != user.group && !groups.contains(group) { groups.append(group) }
@@ -24,10 +24,19 @@ extension RuntimeSpecification.Process {
             return ResourceLimit(resource: UInt32(number), soft: limit.soft, hard: limit.hard)
         }
         spec.capabilities = capabilities.rawValue
-        spec.ambientCapabilities = Self.capabilities(ambient).rawValue
+        spec.capabilitySets = CapabilitySets(
+            effective: Self.capabilities(effective).rawValue, permitted: Self.capabilities(permitted).rawValue,
+            inheritable: Self.capabilities(inheritable).rawValue, ambient: Self.capabilities(ambient).rawValue)
         spec.noNewPrivileges = noNewPrivileges
         spec.filter = filter
         return spec
+    }
+
+    /// Of a name given twice the last one counts, as with runc.
+    private static func unique(_ variables: [String]) -> [String] {
+        var (found, kept): (Set<Substring>, [String]) = ([], [])
+        for variable in variables.reversed() where found.insert(variable.prefix { $0 != "=" }).inserted { kept.append(variable) }
+        return kept.reversed()
     }
 
     var windowSize: WindowSize { consoleSize.map { WindowSize(rows: $0.rows, columns: $0.columns) } ?? WindowSize(rows: 0, columns: 0) }

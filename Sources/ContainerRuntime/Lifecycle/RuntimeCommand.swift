@@ -37,13 +37,22 @@ extension RuntimeCommand {
         if options.contains(where: { $0.key == .help }) {
             return print("Usage: swiftlet [GLOBAL OPTIONS] \(summary)\n\nOptions:\n\(parser.help)\nGlobal options:\n\(GlobalOptions.help)")
         }
-        let most = self == .list || self == .features || self == .spec ? 0 : self == .kill ? 2 : self == .exec ? .max : 1
+        let most = self == .list || self == .features || self == .spec ? 0 : self == .kill ? 2 : self == .exec || self == .ps ? .max : 1
         guard operands.count <= most else { throw parser.usage("\"\(operands[most].string)\" is too much") }
         guard most == 0 || !operands.isEmpty else { throw parser.usage("no container: give its ID") }
         if self == .features { return print(try JSONText.indented(Self.featureList)) }
         if self == .spec { return try BundleTemplate.write(to: options.last { $0.key == .bundle }?.value) }
 
-        let directories = try ContainerDirectories.open(global.root, runtimeDirectory: surroundings.variable("XDG_RUNTIME_DIR"))
+        let makesRoot = self == .create || self == .run || global.root == nil
+        guard
+            let directories = try ContainerDirectories.open(
+                global.root, runtimeDirectory: surroundings.variable("XDG_RUNTIME_DIR"), makes: makesRoot)
+        else {
+            if self == .delete, options.contains(where: { $0.key == .force }) { return }
+            throw .container(
+                self == .list
+                    ? "\(global.root?.string ?? ""): no such file or directory: check --root" : "container does not exist: \(operands[0].string)")
+        }
         if self == .list { return print(try ListContainers.text(directories, options)) }
         let identifier = operands[0].string
         switch self {
@@ -60,17 +69,13 @@ extension RuntimeCommand {
             print(try JSONText.indented(record.state(directory.status(of: record), isWhole: true)))
         case .kill:
             let text = operands.count > 1 ? operands[1].string : "TERM"
-            guard let signal = Quantities.signal(text) else { throw parser.usage("unknown signal \"\(text)\"") }
+            // 0 asks only whether it is there.
+            guard let signal = text == "0" ? 0 : Quantities.signal(text) else { throw parser.usage("unknown signal \"\(text)\"") }
             try KillContainer.run(try directories.find(identifier), signal, all: options.contains { $0.key == .all })
         case .delete: try DeleteContainer.run(identifier, directories, isForced: options.contains { $0.key == .force })
         case .exec: exit(try ExecContainer.run(try Self.execution(options, Array(operands.dropFirst())), try directories.find(identifier)))
         case .pause, .resume: try PauseContainer.run(try directories.find(identifier), pausing: self == .pause)
-        case .ps:
-            let directory = try directories.find(identifier)
-            let record = try directory.requireRecord()
-            guard directory.status(of: record) != .stopped else { throw .container("container not running") }
-            let isJSON = options.last { $0.key == .format }?.value?.string == "json"
-            print(isJSON ? try JSONText.line(.array([.integer(Int64(record.process))])) : "PID\n\(record.process)\n")
+        case .ps: print(try ListProcesses.text(try directories.find(identifier), options, Array(operands.dropFirst())))
         case .update: try UpdateContainer.run(try directories.find(identifier), options)
         case .events: try ContainerEvents.run(try directories.find(identifier), options, print: print)
         case .list, .features, .spec: break
@@ -109,6 +114,12 @@ extension RuntimeCommand {
             case .workingDirectory: request.workingDirectory = option.value
             case .user: request.user = option.value
             case .capability: request.capabilities += option.value.map { [$0] } ?? []
+            case .additionalGroups:
+                guard let number = UInt32(option.value?.string ?? "") else {
+                    throw RuntimeOption.parser(.exec).usage(
+                        "the option \(option.spelling) has the value \"\(option.value?.string ?? "")\": it is a number")
+                }
+                request.additionalGroups.append(number)
             case .noNewPrivileges: request.noNewPrivileges = true
             case .preserveDescriptors where option.value?.string != "0":
                 throw .container("--preserve-fds: descriptors don't pass into a machine: leave it out")

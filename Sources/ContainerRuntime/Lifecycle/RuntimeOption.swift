@@ -1,7 +1,7 @@
 // The options of each command of an OCI runtime, with runc's names.
 
 enum RuntimeOption: Equatable, Sendable {
-    case detach, tty, process, environment, workingDirectory, user, capability, noNewPrivileges
+    case detach, tty, process, additionalGroups, environment, workingDirectory, user, capability, noNewPrivileges
     case bundle, pidFile, consoleSocket, noPivot, noNewKeyring, noSubreaper, keep, preserveDescriptors, all, force, format, quiet, help
     case resources, blockWeight, processorPeriod, processorQuota, processorShare, processors, memoryNodes, memory, memoryReservation, memorySwap
     case processLimit, idle, stats, interval, rootless
@@ -60,6 +60,7 @@ enum RuntimeOption: Equatable, Sendable {
                     .init(.environment, "env", short: "e", .required("NAME=VALUE"), "Set a variable (repeatable)"),
                     .init(.workingDirectory, "cwd", .required("DIR"), "Its working directory in the container"),
                     .init(.user, "user", short: "u", .required("UID[:GID]"), "Run it as this user"),
+                    .init(.additionalGroups, "additional-gids", short: "g", .required("GID"), "Put it into this group, too (repeatable)"),
                     .init(.capability, "cap", short: "c", .required("NAME"), "Add a capability (repeatable)"),
                     .init(.noNewPrivileges, "no-new-privs", .none, "Its privileges never grow"),
                     .init(.preserveDescriptors, "preserve-fds", .required("N"), "Only 0: descriptors don't pass into a machine"),
@@ -76,6 +77,6 @@ enum RuntimeOption: Equatable, Sendable {
             }
         return OptionParser(
             command: "swiftlet \(command.rawValue)", definitions: own + [.init(.help, "help", short: "h", .none, "Show this help")],
-            isInterspersed: command != .exec)
+            isInterspersed: command != .exec && command != .ps)
     }
 }

@@ -75,12 +75,14 @@ extension RunOptions {
         """
     }
 
-    /// Understands the words after `swiftlet run`.
-    public static func parse(_ arguments: [Text]) throws(ContainerError) -> RunRequest {
+    /// Understands the words after `swiftlet run`. `settings`: what is not said.
+    public static func parse(_ arguments: [Text], _ settings: @autoclosure () throws(ContainerError) -> Settings = Settings()) throws(ContainerError)
+        -> RunRequest
+    {
         let (parsed, operands) = try RunOption.parser.parse(arguments)
         if parsed.contains(where: { $0.key == .help }) { return .help }
         guard let image = operands.first else { throw RunOption.parser.usage("no image: name one after the options") }
-        var options = RunOptions(image: image, command: Array(operands.dropFirst()))
+        var options = RunOptions(image: image, command: Array(operands.dropFirst()), settings: try settings())
         for option in parsed { try options.apply(option) }
         guard options.bindMounts.count <= FileServerArguments.treeLimit else {
             throw RunOption.parser.usage("\(options.bindMounts.count) directories of the host are too many: at most \(FileServerArguments.treeLimit)")
@@ -164,8 +166,7 @@ extension RunOptions {
             let size = try size(option, text)
             guard size >= Self.minimumMemory else { throw wrong(option, "a machine needs at least 32m: try 512m") }
             guard size <= Self.maximumMemory else { throw wrong(option, "a machine can have at most 1t") }
-            let granule: UInt64 = 2 << 20
-            memory = (size + granule - 1) / granule * granule
+            memory = Self.rounded(memory: size)
         case .storageSize:
             let size = try size(option, text)
             guard size >= Self.minimumStorage else { throw wrong(option, "a scratch disk needs at least 16m") }

@@ -1,5 +1,6 @@
 // What `swiftlet run` was asked for.
 public import AgentProtocol
+import FileServer
 public import LaunchConfiguration
 public import Wire
 
@@ -62,6 +63,8 @@ public struct RunOptions: Equatable, Sendable {
     public var pull = PullPolicy.missing
     public var name: Text?
     public var kernel: Text?
+    /// How long the guest believes what it was told of the host's files.
+    var cache = CacheMode.auto
     public var initrd: Text?
     public var timeline = Timeline.none
     public var logLevel = LogLevel.warn
@@ -71,9 +74,19 @@ public struct RunOptions: Equatable, Sendable {
     public var image: Text
     public var command: [Text]
 
-    public init(image: Text, command: [Text] = []) {
+    public init(image: Text, command: [Text] = [], settings: Settings = Settings()) {
         self.image = image
         self.command = command
+        cpus = settings.cpus
+        memory = settings.memory
+        kernel = settings.kernel
+        cache = settings.cache
+    }
+
+    /// A machine has whole huge pages.
+    static func rounded(memory size: UInt64) -> UInt64 {
+        let granule: UInt64 = 2 << 20
+        return (size + granule - 1) / granule * granule
     }
 }
 

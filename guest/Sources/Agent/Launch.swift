@@ -163,9 +163,15 @@ struct Launch {
             Processes.keepCapabilities()
             try Processes.become(user: identity.user, group: identity.group, groups: identity.groups)
             if process.noNewPrivileges { try Processes.forbidNewPrivileges() }
+            let own = identity.user == 0 ? process.capabilities : 0
+            var sets = process.capabilitySets ?? CapabilitySets(effective: own, permitted: own)
+            sets.effective &= sets.permitted
+            sets.inheritable &= process.capabilities
+            sets.ambient &= sets.permitted & sets.inheritable
+            // Gone with execve(2): the bounding set doesn't have it, or the user isn't root.
             let forFilter = process.noNewPrivileges || process.filter.isEmpty ? 0 : Launch.systemAdministration
-            let ambient = process.ambientCapabilities & process.capabilities
-            try Processes.setCapabilities((identity.user == 0 ? process.capabilities : ambient) | forFilter, ambient: ambient)
+            try Processes.setCapabilities(
+                effective: sets.effective | forFilter, permitted: sets.permitted | forFilter, inheritable: sets.inheritable, ambient: sets.ambient)
         } catch { throw Failure(.agent, "the process can't become user \(Int(identity.user)): \(error)") }
     }
 }

@@ -22,6 +22,8 @@ private struct Node {
 }
 
 private let dev: [UInt8] = [0x2F, 0x64, 0x65, 0x76]
+private var tmpfs: [UInt8] { Array("tmpfs" as StaticString) }
+private var mode: [UInt8] { Array("mode=" as StaticString) }
 private let device: UInt32 = 0o020666
 private let nodes = [
     Node("/dev/null", device, 1, 3), Node("/dev/zero", device, 1, 5), Node("/dev/full", device, 1, 7), Node("/dev/random", device, 1, 8),
@@ -147,9 +149,16 @@ enum Mounts {
         let target = CPath(spec.destination.bytes)
         var source: CPath = ""
         if case .name(let name) = spec.source { source = CPath(name.bytes) }
+        var data = spec.data.bytes
+        // Who names no mode wants that of the directory which is covered, as with runc.
+        if spec.type.bytes == tmpfs, !fields(of: data[...], separatedBy: 0x2C).contains(where: { $0.starts(with: mode) }),
+            let status = try? FileStatus(of: target, followingLinks: true)
+        {
+            data += (data.isEmpty ? [] : [0x2C]) + mode + octal(status.mode & 0o7777)
+        }
         func mount() throws(SystemError) {
             if tree >= 0 { return try FileSystem.attachTree(tree, to: target) }
-            try FileSystem.mount(source, on: target, type: CPath(spec.type.bytes), flags: flags, data: CPath(spec.data.bytes))
+            try FileSystem.mount(source, on: target, type: CPath(spec.type.bytes), flags: flags, data: CPath(data))
         }
         do throws(SystemError) {
             do { try mount() } catch {
@@ -168,6 +177,8 @@ enum Mounts {
                 .configuration, "'\(name: spec.type.bytes)' can't be mounted on '\(name: spec.destination.bytes)' in the container: \(error)")
         }
     }
+
+    private static func octal(_ number: UInt32) -> [UInt8] { [9, 6, 3, 0].map { UInt8(0x30 + number >> $0 & 7) } }
 
     private static func makeDestination(_ spec: MountSpec) throws(SystemError) {
         let path = spec.destination.bytes

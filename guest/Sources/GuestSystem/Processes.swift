@@ -137,9 +137,10 @@ public enum Processes {
     /// A change of user leaves the permitted set as it is; until the next execve(2).
     public static func keepCapabilities() { _ = guest_prctl(PR_SET_KEEPCAPS, 1) }
 
-    /// The effective and permitted sets, and what of them is inheritable and ambient.
-    @inline(never) public static func setCapabilities(_ capabilities: UInt64, ambient: UInt64) throws(SystemError) {
-        try systemCall { guest_capset(capabilities, ambient) }
+    /// All but the bounding set.
+    @inline(never) public static func setCapabilities(effective: UInt64, permitted: UInt64, inheritable: UInt64, ambient: UInt64) throws(SystemError)
+    {
+        try systemCall { guest_capset(effective, permitted, inheritable, ambient) }
     }
 
     /// No ptrace(2) by others, no core; until the next execve(2).

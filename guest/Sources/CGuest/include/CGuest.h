@@ -84,12 +84,12 @@ static inline uint64_t guest_memory_size(void) {
 
 static inline int guest_pidfd_open(pid_t pid) { return (int)syscall(434, pid, 0); }
 
-// capset(2), version 3: effective and permitted sets; `ambient`, which lies within them, inheritable and ambient (PR_CAP_AMBIENT_RAISE).
-static inline int guest_capset(uint64_t capabilities, uint64_t ambient) {
+// capset(2), version 3; then `ambient`, which lies within permitted and inheritable (PR_CAP_AMBIENT_RAISE).
+static inline int guest_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable, uint64_t ambient) {
     struct { uint32_t version; int pid; } header = {0x20080522, 0};
     struct { uint32_t effective, permitted, inheritable; } sets[2] = {
-        {(uint32_t)capabilities, (uint32_t)capabilities, (uint32_t)ambient},
-        {(uint32_t)(capabilities >> 32), (uint32_t)(capabilities >> 32), (uint32_t)(ambient >> 32)},
+        {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
+        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)},
     };
     int result = (int)syscall(SYS_capset, &header, sets);
     for (unsigned long number = 0; !result && number < 64; number++)
