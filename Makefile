@@ -73,6 +73,7 @@ check:
 bench: build unjailed
 	@Benchmarks/run
 	@Benchmarks/pull
+	@Benchmarks/engines
 
 # A second installation for benchmarks alone, whose machines have no wall but KVM's.
 unjailed:
