@@ -124,6 +124,8 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
     public var data: Text
     /// Set when it is mounted, one after another; each one of `unbindable`, `private`, `slave` and `shared`, and perhaps `recursive`.
     public var propagations: [MountFlags] = []
+    /// What the directory has that is covered is copied into it.
+    public var copiesUp = false
 
     public init(destination: Text, type: Text, source: MountSource, flags: MountFlags = [], data: Text = "") {
         self.destination = destination
@@ -140,6 +142,7 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
         encoder.integer(flags.rawValue)
         data.encode(into: &encoder)
         encoder.integers(propagations.map { $0.rawValue })
+        encoder.boolean(copiesUp)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -150,6 +153,7 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
         data = try Text(from: &decoder)
         let numbers = try decoder.integers(atMost: 16)
         propagations = numbers.map { MountFlags(rawValue: $0) }
+        copiesUp = try decoder.boolean()
     }
 }
 

@@ -27,6 +27,7 @@ private let container: ContainerSpec = {
         MountSpec(destination: "/file", type: "bind", source: .file(1), flags: .readOnly),
     ]
     spec.mounts[1].propagations = [.slave, [.shared, .recursive]]
+    spec.mounts[0].copiesUp = true
     spec.rootPropagation = .unbindable
     spec.hasTrees = true
     spec.domainName = "example.org"

@@ -219,11 +219,16 @@ struct BundlePlan {
             let path = "/proc/sys/" + String(name.map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
             return InjectedFile(path: Text(path), mode: 0, contents: Array(value.utf8))
         }
-        spec.maskedPaths = specification.maskedPaths.map { Text($0) }
-        spec.readOnlyPaths = specification.readOnlyPaths.map { Text($0) }
+        spec.maskedPaths = Self.unique(specification.maskedPaths).map { Text($0) }
+        spec.readOnlyPaths = Self.unique(specification.readOnlyPaths).map { Text($0) }
         spec.deviceProgram = DeviceProgram.compile(deviceRules)
         spec.processLimit = UInt32(clamping: max(0, specification.resources.processes ?? 0))
         return spec
+    }
+
+    private static func unique(_ paths: [String]) -> [String] {
+        var found: Set<String> = []
+        return paths.filter { found.insert($0).inserted }
     }
 
     /// What every container needs may be made and opened, whatever else is forbidden, as with runc.
@@ -247,6 +252,7 @@ extension RuntimeSpecification.Mount {
         var spec = MountSpec(
             destination: Text(destination), type: type == "cgroup" ? "cgroup2" : Text(type), source: .name(Text(source.isEmpty ? type : source)),
             flags: flags, data: data)
+        spec.copiesUp = type == "tmpfs" && options.contains("tmpcopyup")
         spec.propagations = propagations
         return spec
     }

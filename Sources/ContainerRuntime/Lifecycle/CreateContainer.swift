@@ -61,7 +61,6 @@ enum CreateContainer {
         let trees = try HostTrees.open(&mounts, named: "config.json")
         guard !mounts[0].isFile else { throw .bundle(field: "root.path", problem: " is not a directory: \(mounts[0].source.string)") }
         plan.note(mounts)
-        try checkCopies(specification, from: trees[0].descriptor)
         let placement = try plan.placement(bySystemd: options.asksSystemd)
         let network = try openNetwork(plan.network)
 
@@ -119,21 +118,6 @@ enum CreateContainer {
 
     private static let silent = ContainerError.container(
         "the container's machine ended before it was ready: what it said went where the container's errors go")
-
-    /// A temporary file system that is to begin with what the root file system has there: right where that is nothing. `root`: opened.
-    private static func checkCopies(_ specification: RuntimeSpecification, from root: borrowing OwnedDescriptor) throws(ContainerError) {
-        for (index, mount) in specification.mounts.enumerated() where mount.options.contains("tmpcopyup") {
-            let path = Array(mount.destination.utf8.drop { $0 == UInt8(ascii: "/") })
-            let isEmpty: Bool
-            do throws(SystemError) {
-                isEmpty = try root.open(beneath: path, O_RDONLY | O_DIRECTORY).names(limit: 1).isEmpty
-            } catch { isEmpty = error.errno == ENOENT }
-            if isEmpty { continue }
-            throw .bundle(
-                field: "mounts[\(index)].options",
-                problem: " \"tmpcopyup\": what the root file system has at \(mount.destination) can't be copied: use notmpcopyup")
-        }
-    }
 
     /// Others than root can't be in somebody else's.
     private static func openNetwork(_ path: String?) throws(ContainerError) -> SharedDescriptor? {

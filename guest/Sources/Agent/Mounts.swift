@@ -22,6 +22,8 @@ private struct Node {
 }
 
 private let dev: [UInt8] = [0x2F, 0x64, 0x65, 0x76]
+/// Of the guest's kernel's own knowledge: whoever has them elsewhere than others look for them fools these.
+private let kernelTypes: [StaticString] = ["proc", "sysfs"]
 private var tmpfs: [UInt8] { Array("tmpfs" as StaticString) }
 private var mode: [UInt8] { Array("mode=" as StaticString) }
 private let device: UInt32 = 0o020666
@@ -57,7 +59,13 @@ enum Mounts {
         defer { umask(0o022) }
         var next = 0
         var lacksDevices = spec.makesDevices
-        for mount in spec.mounts {
+        // A /dev that is to be read-only can be filled before that.
+        var late: MountFlags = []
+        for var mount in spec.mounts {
+            if lacksDevices, mount.destination.bytes == dev, mount.flags.contains(.readOnly) {
+                late = mount.flags
+                mount.flags.remove(.readOnly)
+            }
             if case .name = mount.source {
                 try apply(mount, tree: -1)
             } else {
@@ -72,6 +80,11 @@ enum Mounts {
         }
         if lacksDevices { try makeDevices() }
         for device in spec.devices { try make(device) }
+        if !late.isEmpty {
+            do { try FileSystem.mount("", on: "/dev", type: "", flags: UInt(late.rawValue) | UInt(MS_REMOUNT | MS_BIND)) } catch {
+                throw Failure(.agent, "the container's /dev can't be made read-only: \(error)")
+            }
+        }
         for parameter in spec.parameters { try set(parameter) }
     }
 
@@ -156,15 +169,31 @@ enum Mounts {
         {
             data += (data.isEmpty ? [] : [0x2C]) + mode + octal(status.mode & 0o7777)
         }
+        if kernelTypes.contains(where: { spec.type.bytes == Array($0) }), (try? FileStatus(of: target, followingLinks: false))?.isSymbolicLink == true
+        {
+            throw Failure(
+                .configuration,
+                "'\(name: spec.type.bytes)' must be mounted on an ordinary directory, and '\(name: spec.destination.bytes)' is a symbolic link")
+        }
+        // By its descriptor it can be reached when it is covered.
+        let covered = spec.copiesUp ? try? OwnedDescriptor.open(target, Int32(GUEST_O_PATH) | O_DIRECTORY).release() : nil
         func mount() throws(SystemError) {
             if tree >= 0 { return try FileSystem.attachTree(tree, to: target) }
-            try FileSystem.mount(source, on: target, type: CPath(spec.type.bytes), flags: flags, data: CPath(data))
+            try FileSystem.mount(
+                source, on: target, type: CPath(spec.type.bytes), flags: spec.copiesUp ? flags & ~UInt(MS_RDONLY) : flags, data: CPath(data))
         }
         do throws(SystemError) {
             do { try mount() } catch {
                 guard error == .notFound else { throw error }
                 try makeDestination(spec)
                 try mount()
+            }
+            if let covered {
+                let below = OwnedDescriptor(owning: covered)
+                try CopyUp.copy(below: "/proc/self/fd/\(Int(below.raw))/.", to: target)
+            }
+            if spec.copiesUp, flags & UInt(MS_RDONLY) != 0 {
+                try FileSystem.mount("", on: target, type: "", flags: flags | UInt(MS_REMOUNT | MS_BIND))
             }
             // A bind takes no other flags along.
             let bind = UInt(MS_BIND | MS_REC)

@@ -18,6 +18,10 @@ public struct FileStatus {
     public let size: Int64
     public let device: UInt64
     public let inode: UInt64
+    public let user: UInt32
+    public let group: UInt32
+    /// Of a device node: its major and minor number.
+    public let node: (major: UInt32, minor: UInt32)
 
     public var isDirectory: Bool { mode & FileType.mask == FileType.directory }
     public var isRegular: Bool { mode & FileType.mask == FileType.regular }
@@ -31,6 +35,9 @@ public struct FileStatus {
         size = Int64(status.st_size)
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
+        user = status.st_uid
+        group = status.st_gid
+        node = (guest_device_major(status.st_rdev), guest_device_minor(status.st_rdev))
     }
 }
 
@@ -57,6 +64,17 @@ public enum FileSystem {
     @inline(never) public static func remove(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe unlink($0) } } }
 
     @inline(never) public static func removeDirectory(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe rmdir($0) } } }
+
+    /// Where a symbolic link leads.
+    @inline(never) public static func target(ofLink path: CPath) throws(SystemError) -> [UInt8] {
+        var target = [UInt8](repeating: 0, count: 4096)
+        let count = try systemCall {
+            unsafe path.use { path in
+                unsafe target.withUnsafeMutableBytes { unsafe readlink(path, $0.assumingMemoryBound(to: CChar.self).baseAddress, $0.count) }
+            }
+        }
+        return Array(target[..<count])
+    }
 
     @inline(never) public static func changeMode(_ path: CPath, _ mode: UInt32) throws(SystemError) {
         try systemCall { unsafe path.use { unsafe chmod($0, mode) } }

@@ -280,6 +280,8 @@ static inline int guest_exit_signal(int status) { return WTERMSIG(status); }
 // MARK: Device numbers
 
 static inline dev_t guest_device(unsigned major, unsigned minor) { return makedev(major, minor); }
+static inline unsigned guest_device_major(dev_t device) { return major(device); }
+static inline unsigned guest_device_minor(dev_t device) { return minor(device); }
 
 // MARK: Libraries
 
@@ -297,3 +299,4 @@ static const int GUEST_ZSTD_NO_MEMORY = ZSTD_error_memory_allocation;
 void guest_use_sha_extensions(void);
 
 static const int GUEST_O_DIRECT = 040000;
+static const int GUEST_O_PATH = 010000000;
