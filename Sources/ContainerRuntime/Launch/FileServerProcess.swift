@@ -15,8 +15,11 @@ final class FileServerProcess {
     private var vmmSocket: SharedDescriptor?
     private var livesOn = false
 
-    /// `trees`: with the mounts that they are for, in the same order. `streams`: its standard ones, if not this process's.
-    init(_ trees: [OpenFile], for mounts: [BindMount], cache: CacheMode, from installation: Installation, in cgroup: Cgroup?, streams: Int32? = nil)
+    /// `trees`: with the mounts that they are for, in the same order. `endsMachine`: whether it can take all memory from the cgroup (`FileServerNotice.outOfMemory`). `streams`: its standard ones, if not this process's.
+    init(
+        _ trees: [OpenFile], for mounts: [BindMount], cache: CacheMode, from installation: Installation, in cgroup: Cgroup?,
+        endsMachine: Bool = false, streams: Int32? = nil
+    )
         throws(ContainerError)
     {
         let filters = try installation.open("the seccomp filters", installation.filters)
@@ -24,7 +27,7 @@ final class FileServerProcess {
         do {
             let sockets = try OwnedDescriptor.packetSocketPair()
             let lifelines = try OwnedDescriptor.socketPair(nonBlocking: false)
-            let limits = cgroup?.memoryLimits() ?? []
+            let limits = endsMachine ? cgroup?.memoryLimits() ?? [] : []
             let arguments = FileServerArguments(
                 socket: sockets.first.raw, filters: filters.descriptor.raw, lifeline: lifelines.first.raw, identity: identity.rawValue,
                 cache: cache.rawValue, memoryLimits: limits.map(\.raw),

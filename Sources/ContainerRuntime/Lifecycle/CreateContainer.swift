@@ -72,7 +72,7 @@ enum CreateContainer {
             // With a terminal the engine reads what this command says until nobody holds it any more.
             let nothing = console == nil ? nil : try openNothing()
             let fileServer = try FileServerProcess(
-                trees, for: mounts, cache: plan.settings.cache, from: installation, in: machine.cgroup, streams: nothing?.raw)
+                trees, for: mounts, cache: plan.settings.cache, from: installation, in: machine.cgroup, endsMachine: true, streams: nothing?.raw)
             withExtendedLifetime(nothing) {}
             guard machine.waitForNamespaces() else { throw silent }
             var record = ContainerRecord(
