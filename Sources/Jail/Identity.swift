@@ -18,16 +18,26 @@ public enum Identity: String, Sendable {
     /// What this process can give: fresh users are for root whose user namespace has them.
     public static let available = find()
 
+    /// Whom the file server becomes, which needs no user of its own but power over others' files: root's has it in any user namespace, as rootless engines make them, that has others.
+    public static let availableForFiles = findForFiles()
+
     private static func find() -> Identity {
-        guard geteuid() == 0, let bytes = try? map() else { return .caller }
-        let fields = String(decoding: bytes, as: UTF8.self).split(whereSeparator: { $0 == " " || $0 == "\n" })
         // The first namespace's map: everybody is themselves.
-        return fields == ["0", "0", "4294967295"] ? .fresh : .caller
+        geteuid() == 0 && map() == ["0", "0", "4294967295"] ? .fresh : .caller
     }
 
-    private static func map() throws(SystemError) -> [UInt8] {
-        let file = try OwnedDescriptor.open("/proc/self/uid_map", O_RDONLY)
-        return try readAll(file.raw, limit: 4096)
+    private static func findForFiles() -> Identity {
+        // Three numbers a line, the last one how many.
+        let fields = map()
+        let users = stride(from: 2, to: fields.count, by: 3).reduce(0) { $0 + (UInt64(fields[$1]) ?? 0) }
+        return geteuid() == 0 && users > 1 ? .fresh : .caller
+    }
+
+    private static func map() -> [String] {
+        guard let file = try? OwnedDescriptor.open("/proc/self/uid_map", O_RDONLY), let bytes = try? readAll(file.raw, limit: 65536) else {
+            return []
+        }
+        return String(decoding: bytes, as: UTF8.self).split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
     }
 
     /// This process's id in the pid namespace that /proc shows: the outer one, as long as /proc is the outer one's.

@@ -23,7 +23,7 @@ final class FileServerProcess {
         throws(ContainerError)
     {
         let filters = try installation.open("the seccomp filters", installation.filters)
-        let identity = Identity.available
+        let identity = Identity.availableForFiles
         do {
             let sockets = try OwnedDescriptor.packetSocketPair()
             let lifelines = try OwnedDescriptor.socketPair(nonBlocking: false)
