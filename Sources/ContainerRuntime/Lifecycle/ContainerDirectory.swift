@@ -21,7 +21,10 @@ struct ContainerDirectories: ~Copyable {
 
     /// `path`: nil for /run/swiftlet, or for an ordinary user, and root of a rootless engine's namespace, $XDG_RUNTIME_DIR/swiftlet. Nil where it is missing and nobody makes it.
     static func open(_ path: Text?, runtimeDirectory: Text?, makes: Bool) throws(ContainerError) -> ContainerDirectories? {
-        let path = path ?? (Identity.available == .fresh ? "/run/swiftlet" : Text((runtimeDirectory?.string ?? "/tmp/swiftlet-\(geteuid())") + "/swiftlet"))
+        let path =
+            path
+            ?? (Identity.available == .fresh
+                ? "/run/swiftlet" : Text((runtimeDirectory?.string ?? "/tmp/swiftlet-\(geteuid())") + "/swiftlet"))
         do throws(SystemError) {
             guard makes else {
                 do throws(SystemError) { return ContainerDirectories(root: try OwnedDescriptor.open(path: path.bytes, O_RDONLY | O_DIRECTORY)) } catch
