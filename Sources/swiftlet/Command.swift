@@ -45,7 +45,7 @@ enum Command {
             global.openLog()
             guard let word = rest.first?.string else { throw .usage("no command after the options", command: "swiftlet") }
             guard let command = RuntimeCommand(rawValue: word) else { throw unknown(word) }
-            isExec = command == .exec || command == .run
+            isExec = command == .exec
             let surroundings = Surroundings(installation: try Installation.current(), environment: Process.environment, launched: launched)
             try command.run(Array(rest.dropFirst()), global, in: surroundings) { Process.print($0) }
         } catch {

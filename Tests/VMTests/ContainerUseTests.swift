@@ -143,9 +143,9 @@ extension VirtualMachines.Lifecycle {
         try delete("one", before)
         // One that fails keeps the process from being executed.
         for (hook, sentence) in [
-            (["path": "/bin/sh", "args": ["sh", "-c", "exit 7"]] as [String: Any], "startContainer hook: /bin/sh: exit status 7"),
-            (["path": "/nosuch"], "startContainer hook: /nosuch: No such file or directory"),
-            (["path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1], "startContainer hook: /bin/sleep: it took more than 1 s"),
+            (["path": "/bin/sh", "args": ["sh", "-c", "exit 7"]] as [String: Any], "startContainer hook #0: /bin/sh: exit status 7"),
+            (["path": "/nosuch"], "startContainer hook #0: /nosuch: No such file or directory"),
+            (["path": "/bin/sleep", "args": ["sleep", "1000"], "timeout": 1], "startContainer hook #0: /bin/sleep: it took more than 1 s"),
         ] {
             try bundle.write(["/bin/echo", "ran"]) { $0["hooks"] = ["startContainer": [hook]] }
             let process = try create("two")
@@ -233,7 +233,8 @@ extension VirtualMachines.Lifecycle {
             try bundle.write(["/bin/sh", "-c", script]) { configuration in
                 var mounts = configuration["mounts"] as? [[String: Any]] ?? []
                 mounts[1]["options"] = ["nosuid", "mode=755", "ro"]
-                mounts.append(["destination": "/up", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]])
+                // Before /proc is there.
+                mounts.insert(["destination": "/up", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]], at: 0)
                 mounts.append(["destination": "/low", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro"]])
                 configuration["mounts"] = mounts
                 var linux = configuration["linux"] as? [String: Any] ?? [:]
@@ -255,7 +256,7 @@ extension VirtualMachines.Lifecycle {
         try FileManager.default.createSymbolicLink(atPath: bundle.root + "/proc2", withDestinationPath: "low")
         try write { configuration in
             var mounts = configuration["mounts"] as? [[String: Any]] ?? []
-            mounts[0]["destination"] = "/proc2"
+            mounts[1]["destination"] = "/proc2"
             configuration["mounts"] = mounts
         }
         try refuses(["create", "--bundle", bundle.path, "two"], "'proc' must be mounted on an ordinary directory")
@@ -280,9 +281,9 @@ extension VirtualMachines.Lifecycle {
         lines = try run("vcpus = 2\n", ["io.swiftlet.vcpus": "3", "io.swiftlet.memory": "96m"]).lines
         #expect(lines.first == "3" && (Int(lines[1].filter(\.isNumber)) ?? 0) < 110_000, "\(lines)")
         let syntax = try run("vcpus = \n")
-        #expect(syntax.ending == .exited(255) && syntax.errorText.contains("config.toml is no configuration: line 1, column 9"), "\(syntax)")
+        #expect(syntax.ending == .exited(1) && syntax.errorText.contains("config.toml is no configuration: line 1, column 9"), "\(syntax)")
         let value = try run("vcpus = 99\n")
-        #expect(value.ending == .exited(255) && value.errorText.contains("vcpus \"99\" is not from 1 to 64"), "\(value)")
+        #expect(value.ending == .exited(1) && value.errorText.contains("vcpus \"99\" is not from 1 to 64"), "\(value)")
         let kernel = try run("annotations = ['kernel']\n", ["io.swiftlet.kernel": "/nosuch"])
         #expect(kernel.errorText.contains("the kernel /nosuch cannot be opened: No such file or directory: check kernel in"), "\(kernel)")
         try FileManager.default.removeItem(atPath: file)

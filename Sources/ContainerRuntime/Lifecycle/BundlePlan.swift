@@ -187,8 +187,10 @@ struct BundlePlan {
                 : .pipes(input: input, output: LaunchPlan.outputPort, error: LaunchPlan.errorPort), filter: seccomp?.bytes ?? [])
         spec.waits = true
         spec.hooks = specification.hooks.startContainer.map { hook in
+            // One without an environment has the process's.
             HookSpec(
-                path: Text(hook.path), arguments: hook.arguments.map { Text($0) }, environment: hook.environment.map { Text($0) },
+                path: Text(hook.path), arguments: hook.arguments.map { Text($0) },
+                environment: hook.environment.isEmpty ? spec.environment : hook.environment.map { Text($0) },
                 timeout: UInt32(clamping: max(0, hook.timeout ?? 0)))
         }
         if !spec.hooks.isEmpty { spec.state = Array(try JSONText.line(state).utf8) }

@@ -7,9 +7,9 @@ internal import Wire
 
 enum Hook {
     /// As this process, with its streams but for standard input, which has `state`.
-    static func run(_ hook: HookSpec, _ state: [UInt8]) throws(Failure) {
+    static func run(_ hook: HookSpec, _ number: Int, _ state: [UInt8]) throws(Failure) {
         func failure(_ problem: Sentence) -> Failure {
-            Failure(.configuration, "error running startContainer hook: \(name: hook.path.bytes): \(problem)")
+            Failure(.configuration, "error running startContainer hook #\(number): \(name: hook.path.bytes): \(problem)")
         }
         let child: Int32
         do throws(SystemError) {

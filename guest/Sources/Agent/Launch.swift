@@ -75,7 +75,7 @@ struct Launch {
         try become(identity)
         let path = try Command.find(name, environment: environment)
         if process.waits { awaitExecution() }
-        for hook in process.hooks { try Hook.run(hook, process.state) }
+        for number in 0..<process.hooks.count { try Hook.run(process.hooks[number], number, process.state) }
         InputOutput.writeByte(timeline, TimelineMark.processExecuted.rawValue, at: Int64(AgentProtocol.timelinePort))
         throw Command.failure(name, Processes.execute(path, arguments: arguments, environment: environment, filter: process.filter))
     }

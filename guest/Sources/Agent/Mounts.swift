@@ -175,7 +175,7 @@ enum Mounts {
                 .configuration,
                 "'\(name: spec.type.bytes)' must be mounted on an ordinary directory, and '\(name: spec.destination.bytes)' is a symbolic link")
         }
-        // By its descriptor it can be reached when it is covered.
+        // It can be reached when it is covered.
         let covered = spec.copiesUp ? try? OwnedDescriptor.open(target, Int32(GUEST_O_PATH) | O_DIRECTORY).release() : nil
         func mount() throws(SystemError) {
             if tree >= 0 { return try FileSystem.attachTree(tree, to: target) }
@@ -190,7 +190,10 @@ enum Mounts {
             }
             if let covered {
                 let below = OwnedDescriptor(owning: covered)
-                try CopyUp.copy(below: "/proc/self/fd/\(Int(below.raw))/.", to: target)
+                // Not by /proc, which may come later.
+                try FileSystem.changeDirectory(below.raw)
+                try CopyUp.copy(below: ".", to: target)
+                try FileSystem.changeDirectory("/")
             }
             if spec.copiesUp, flags & UInt(MS_RDONLY) != 0 {
                 try FileSystem.mount("", on: target, type: "", flags: flags | UInt(MS_REMOUNT | MS_BIND))

@@ -167,6 +167,9 @@ public enum FileSystem {
 
     @inline(never) public static func changeDirectory(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe chdir($0) } } }
 
+    /// The directory that is open.
+    @inline(never) public static func changeDirectory(_ descriptor: Int32) throws(SystemError) { try systemCall { fchdir(descriptor) } }
+
     @inline(never) public static func changeRoot(_ path: CPath) throws(SystemError) { try systemCall { unsafe path.use { unsafe chroot($0) } } }
 
     /// Both may be the same directory: the old root is then stacked on it (pivot_root(2), "pivot_root(".", ".")").
