@@ -2,6 +2,7 @@
 // What must hold: no trap, no endless loop, and a failure is one sentence without control characters. Only root can run it.
 import AgentProtocol
 import CGuest
+import FirstProcess
 import GuestSystem
 import Unpacker
 import Wire
