@@ -93,7 +93,8 @@ import Wire
 
     @Test func hooksInTheContainerAreTold() throws {
         let (_, process, _) = try messages(try plan(#", "hooks": {"startContainer": [{"path": "/h", "args": ["h", "x"], "timeout": 5}]}"#))
-        #expect(process.hooks == [HookSpec(path: "/h", arguments: ["h", "x"], environment: ["A=b"], timeout: 5)] && process.state == Array("null\n".utf8))
+        #expect(process.hooks == [HookSpec(path: "/h", arguments: ["h", "x"], environment: ["A=b"], timeout: 5)])
+        #expect(process.state == Array("null\n".utf8))
     }
 
     @Test(arguments: [
