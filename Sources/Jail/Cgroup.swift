@@ -68,6 +68,11 @@ public final class Cgroup: Sendable {
     public static func apply(_ limits: CgroupLimits, at path: String) throws(JailError) {
         let isUnified = try isUnified()
         if !isUnified, let file = limits.onlyUnified { throw .cgroup(path: path, SystemError(call: "open", subject: file, errno: ENOTSUP)) }
+        if isUnified {
+            // One that nobody needed when it was made.
+            let parents = path.split(separator: "/").dropLast().map(String.init)
+            do throws(SystemError) { _ = try open(parents, in: root, enabling: limits.controllers) } catch { throw .cgroup(path: path, error) }
+        }
         for controller in isUnified ? [""] : firstControllers.map({ "/" + $0 }) {
             let place: Place
             do throws(SystemError) {

@@ -28,8 +28,10 @@ public struct CgroupLimits: Equatable, Sendable {
     public var memory: UInt64?
     /// What is left to it where others want more, in bytes.
     public var memoryReservation: UInt64?
-    /// In microseconds of processor time in each 100,000; `UInt64.max`: as much as there is, where it was limited before.
+    /// In microseconds of processor time in each period; `UInt64.max`: as much as there is, where it was limited before.
     public var processorTime: UInt64?
+    /// In microseconds. It means nothing without `processorTime`.
+    public var processorPeriod: UInt64 = 100_000
     /// Threads.
     public var threads: UInt64?
     /// 2 to 262,144, beside other cgroups' 1,024.
@@ -93,7 +95,7 @@ extension CgroupLimits {
             settings += [CgroupSetting("memory.max", memory), CgroupSetting("memory.swap.max", memory, isVital: false)]
         }
         if let memoryReservation { settings.append(CgroupSetting("memory.low", memoryReservation)) }
-        if let processorTime { settings.append(CgroupSetting("cpu.max", processorTime == .max ? "max" : "\(processorTime) 100000")) }
+        if let processorTime { settings.append(CgroupSetting("cpu.max", "\(processorTime == .max ? "max" : "\(processorTime)") \(processorPeriod)")) }
         // Weights are 1 to 10,000 here; the same lines as runc's from one scale to the other.
         if let processorShares { settings.append(CgroupSetting("cpu.weight", 1 + (max(2, processorShares) - 2) * 9999 / 262_142)) }
         if let threads { settings.append(CgroupSetting("pids.max", threads)) }
@@ -116,7 +118,9 @@ extension CgroupLimits {
             (memory.map { [CgroupSetting("memory.limit_in_bytes", $0), CgroupSetting("memory.memsw.limit_in_bytes", $0 * 2, isVital: false)] } ?? [])
                 + (memoryReservation.map { [CgroupSetting("memory.soft_limit_in_bytes", $0)] } ?? [])
         case "cpu":
-            (processorTime.map { [CgroupSetting("cpu.cfs_period_us", 100_000), CgroupSetting("cpu.cfs_quota_us", $0 == .max ? "-1" : "\($0)")] } ?? [])
+            (processorTime.map {
+                [CgroupSetting("cpu.cfs_period_us", processorPeriod), CgroupSetting("cpu.cfs_quota_us", $0 == .max ? "-1" : "\($0)")]
+            } ?? [])
                 + (processorShares.map { [CgroupSetting("cpu.shares", $0)] } ?? [])
         case "pids": threads.map { [CgroupSetting("pids.max", $0)] } ?? []
         // Linux 5.0 has the second one only.
@@ -133,7 +137,8 @@ extension CgroupLimits {
         add("MemoryMax", memory)
         add("MemorySwapMax", memory)
         add("MemoryLow", memoryReservation)
-        add("CPUQuotaPerSecUSec", processorTime.map { $0 == .max ? $0 : $0 * 10 })
+        add("CPUQuotaPerSecUSec", processorTime.map { $0 == .max ? $0 : min($0, .max / 1_000_000) * 1_000_000 / max(processorPeriod, 1) })
+        add("CPUQuotaPeriodUSec", processorTime.map { _ in processorPeriod })
         add("CPUWeight", processorShares.map { 1 + (max(2, $0) - 2) * 9999 / 262_142 })
         add("TasksMax", threads)
         add("IOWeight", diskWeight.map { 1 + (max(10, $0) - 10) * 9999 / 990 })

@@ -33,13 +33,18 @@ import Wire
         ).apply(to: &limits)
         // Memory depends on the machine.
         #expect(limits.memory == nil && limits.threads == nil && limits.memoryReservation == 7)
-        #expect(limits.processorTime == 200_000 && limits.processorShares == 512 && limits.processors == "1,3-4" && limits.memoryNodes == "0")
+        #expect(
+            limits.processorTime == 50_000 && limits.processorPeriod == 25_000 && limits.processorShares == 512 && limits.processors == "1,3-4"
+                && limits.memoryNodes == "0")
         #expect(limits.deviceRates == [.init(major: 8, minor: 1, kind: .writeBytes, rate: 7)] && limits.diskWeight == 20)
         #expect(limits.unified == ["memory.high": "5"] && limits.hugePages == ["2MB": 3])
     }
 
     @Test func nothingIsNoLimit() throws {
         var limits = CgroupLimits()
+        try resources(#"{"cpu": {"period": 50000}}"#).apply(to: &limits)
+        #expect(limits.processorTime == .max && limits.processorPeriod == 50_000)
+        limits = CgroupLimits()
         try resources(#"{"cpu": {"quota": 0, "shares": 0, "cpus": ""}, "memory": {"limit": -1, "reservation": 0}, "pids": {"limit": -1}}"#).apply(
             to: &limits)
         #expect(limits == CgroupLimits())
@@ -54,6 +59,7 @@ import Wire
         #expect(
             limits.systemdProperties == [
                 ["MemoryMax", "t", "1073741824"], ["MemorySwapMax", "t", "1073741824"], ["CPUQuotaPerSecUSec", "t", "500000"],
+                ["CPUQuotaPeriodUSec", "t", "100000"],
                 ["TasksMax", "t", "17"],
                 ["AllowedCPUs", "ay", "2", "13", "2"],
             ])

@@ -22,7 +22,7 @@ extension VirtualMachines.Lifecycle {
         #expect(
             try command(["update", "--cpu-quota", "20000", "--cpu-period", "50000", "--memory", "64m", "--pids-limit", "9", "one"]).ending
                 == .exited(0))
-        #expect(try setting("cpu.max") == "40000 100000\n")
+        #expect(try setting("cpu.max") == "20000 50000\n")
         var use = try statistics("one")
         #expect((use["memory"] as? [String: Any])?["usage"].flatMap { ($0 as? [String: Any])?["limit"] as? Int } == 64 << 20, "\(use)")
         #expect((use["pids"] as? [String: Any])?["limit"] as? Int == 9 && (use["pids"] as? [String: Any])?["current"] as? Int == 1, "\(use)")
@@ -36,6 +36,9 @@ extension VirtualMachines.Lifecycle {
         use = try statistics("one")
         #expect((use["memory"] as? [String: Any])?["usage"].flatMap { ($0 as? [String: Any])?["limit"] as? Int } == 64 << 20, "\(use)")
         #expect((use["pids"] as? [String: Any])?["limit"] as? Int == 0, "\(use)")
+        // Nobody needed this one before.
+        #expect(try command(["update", "--blkio-weight", "100", "one"]).ending == .exited(0))
+        #expect(FileManager.default.fileExists(atPath: "/sys/fs/cgroup/swiftlet-tests/updated/io.max"))
         try refuses(["update", "--memory", "1g", "one"], "has 100 MiB of memory and gets no more while it runs")
         try refuses(["update", "--cpu-share", "many", "one"], "the option --cpu-share has the value \"many\"")
         #expect(try command(["kill", "one", "KILL"]).ending == .exited(0))

@@ -5,7 +5,12 @@ import OCI
 extension RuntimeResources {
     func apply(to limits: inout CgroupLimits) {
         if let reservation = memoryReservation, reservation > 0 { limits.memoryReservation = UInt64(reservation) }
-        if let quota, quota > 0 { limits.processorTime = min(UInt64(quota), .max / 100_000) * 100_000 / max(period ?? 100_000, 1) }
+        if let quota, quota > 0 { limits.processorTime = UInt64(quota) }
+        if let period, period > 0 {
+            limits.processorPeriod = period
+            // Kept for a quota that comes later.
+            if limits.processorTime == nil { limits.processorTime = .max }
+        }
         if let shares, shares > 0 { limits.processorShares = shares }
         if let weight = diskWeight, weight > 0 { limits.diskWeight = weight }
         if !processors.isEmpty { limits.processors = processors }
