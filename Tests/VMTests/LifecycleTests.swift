@@ -170,7 +170,9 @@ extension VirtualMachines {
         }
 
         @Test func signalsReachTheProcess() throws {
-            try bundle.write(["/bin/sh", "-c", "trap 'echo usr' USR1; trap 'echo term; exit 5' TERM; echo up; sleep 1000 & while true; do wait; done"])
+            try bundle.write([
+                "/bin/sh", "-c", "trap 'echo usr' USR1; trap 'echo term; exit 5' TERM; echo up; sleep 1000 & while true; do wait; done",
+            ])
             let before = try leftovers()
             let process = try create("one")
             #expect(try command(["start", "one"]).ending == .exited(0))
@@ -396,7 +398,8 @@ extension VirtualMachines {
 
             // A signal to the host's process reaches the guest's; its death ends it.
             let trapped = try swiftlet.start(
-                exec + ["one", "/bin/sh", "-c", "trap 'echo hup; exit 4' HUP; echo up; sleep 1000 >/dev/null 2>&1 & while true; do wait; done"], .noInput)
+                exec + ["one", "/bin/sh", "-c", "trap 'echo hup; exit 4' HUP; echo up; sleep 1000 >/dev/null 2>&1 & while true; do wait; done"],
+                .noInput)
             #expect(trapped.sees("up\n"))
             trapped.signal(SIGHUP)
             #expect(trapped.finish().ending == .exited(4) && trapped.outputSoFar == "up\nhup\n")
