@@ -91,6 +91,26 @@ import Wire
         #expect(try plan().network == nil)
     }
 
+    @Test(arguments: ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"])
+    func podsAreMachinesBesideEachOther(annotation: String) throws {
+        func plan(_ role: String, _ namespace: String) throws -> BundlePlan {
+            let text = """
+                {"ociVersion": "1.2.0", "root": {"path": "r"}, "process": {"args": ["sh"], "cwd": "/"}, "annotations": {"\(annotation)": "\(role)"},
+                 "linux": {"namespaces": [{"type": "\(namespace)", "path": "/proc/7/ns/\(namespace)"}]}}
+                """
+            return try BundlePlan(RuntimeSpecification(json: Array(text.utf8), name: "x"), for: "a", in: "/b")
+        }
+        var inPod = try plan("container", "uts")
+        #expect(inPod.hostNamesNamespace == "/proc/7/ns/uts")
+        #expect(try messages(inPod).0.hostname == "a")
+        inPod.podHostName = "pod"
+        #expect(try messages(inPod).0.hostname == "pod")
+        #expect(try plan("container", "ipc").hostNamesNamespace == nil)
+        for (role, namespace) in [("sandbox", "uts"), ("", "ipc"), ("container", "pid"), ("container", "mount"), ("container", "cgroup")] {
+            #expect(throws: ContainerError.self, "\(role) \(namespace)") { try plan(role, namespace) }
+        }
+    }
+
     @Test func hooksInTheContainerAreTold() throws {
         let (_, process, _) = try messages(try plan(#", "hooks": {"startContainer": [{"path": "/h", "args": ["h", "x"], "timeout": 5}]}"#))
         #expect(process.hooks == [HookSpec(path: "/h", arguments: ["h", "x"], environment: ["A=b"], timeout: 5)])

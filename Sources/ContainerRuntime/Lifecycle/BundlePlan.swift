@@ -16,6 +16,8 @@ struct BundlePlan {
     private let identifier: String
     /// What the configuration leaves open.
     let settings: Settings
+    /// The pod's, where it is in one and has no host name of its own.
+    var podHostName: String?
 
     /// `bundle`: where relative paths begin, absolute. `settings`: the host's.
     init(
@@ -84,13 +86,14 @@ struct BundlePlan {
         }
     }
 
-    /// A machine has one of each for itself, and can't be in another's.
+    /// A machine has one of each for itself, and can't be in another's. The containers of a pod have the engine's word that they are in a pod, and its name (docs/adr/0021).
     private func checkNamespaces() throws(ContainerError) {
         for (index, namespace) in specification.namespaces.enumerated() {
             let field = "linux.namespaces[\(index)]"
             switch namespace.type {
             case "pid", "ipc", "uts", "mount", "cgroup":
                 guard let path = namespace.path, !path.isEmpty else { continue }
+                if isInPod, Self.namespacesOfPods.contains(namespace.type) { continue }
                 throw .bundle(field: field + ".path", problem: " \"\(path)\": a machine can't be in somebody else's \(namespace.type) namespace")
             // The guest has no network but its own loopback, wherever the VMM is.
             case "network": continue
@@ -117,7 +120,24 @@ struct BundlePlan {
     }
 
     /// The network namespace that the container is to be in, as a path; nil: one of its own.
-    var network: String? { specification.namespaces.last { $0.type == "network" }?.path.flatMap { $0.isEmpty ? nil : $0 } }
+    var network: String? { path(ofNamespace: "network") }
+
+    private func path(ofNamespace type: String) -> String? {
+        specification.namespaces.last { $0.type == type }?.path.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    // MARK: Pods
+
+    /// What kubelets and Podman have all containers of a pod share, whether or not these have a use for it.
+    private static let namespacesOfPods: Set<String> = ["ipc", "uts"]
+
+    /// What engines call a container that belongs to another one, the pod's sandbox.
+    private var isInPod: Bool {
+        ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"].contains { specification.annotations[$0] == "container" }
+    }
+
+    /// The namespace whose host name the container has, as a path; nil where it has one of its own.
+    var hostNamesNamespace: String? { specification.hostname.isEmpty ? path(ofNamespace: "uts") : nil }
 
     // MARK: The machine
 
@@ -201,7 +221,7 @@ struct BundlePlan {
 
     private func containerSpec() -> ContainerSpec {
         var spec = ContainerSpec(
-            container: LaunchPlan.container, hostname: Text(specification.hostname.isEmpty ? String(identifier.prefix(12)) : specification.hostname),
+            container: LaunchPlan.container, hostname: Text(hostName),
             root: .tree(0), storage: .memory(bytes: 0), readOnlyRoot: specification.root.isReadOnly)
         spec.rootPropagation = MountFlags.propagation(specification.rootPropagation) ?? []
         spec.domainName = Text(specification.domainName)
@@ -226,6 +246,10 @@ struct BundlePlan {
         spec.deviceProgram = DeviceProgram.compile(deviceRules)
         spec.processLimit = UInt32(clamping: max(0, specification.resources.processes ?? 0))
         return spec
+    }
+
+    private var hostName: String {
+        specification.hostname.isEmpty ? podHostName ?? String(identifier.prefix(12)) : specification.hostname
     }
 
     private static func unique(_ paths: [String]) -> [String] {

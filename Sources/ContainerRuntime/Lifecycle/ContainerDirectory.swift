@@ -88,6 +88,17 @@ struct ContainerDirectories: ~Copyable {
         }
     }
 
+    /// The host name of the container whose VMM is in a uts namespace; nil where none is, or where it has none.
+    func hostName(ofNamespace path: String) -> String? {
+        func namespace(_ path: String) -> UInt64? { try? OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK).status().inode }
+        guard let wanted = namespace(path), let identifiers = try? identifiers else { return nil }
+        for identifier in identifiers {
+            guard let record = try? find(identifier).read(), record.isAlive, namespace("/proc/\(record.process)/ns/uts") == wanted else { continue }
+            return record.hostName.isEmpty ? nil : record.hostName
+        }
+        return nil
+    }
+
     private func using<Result>(_ identifier: String, _ body: () throws(SystemError) -> Result) throws(ContainerError) -> Result {
         do throws(SystemError) { return try body() } catch { throw .system(what: "the state of the container \(identifier) cannot be kept", error) }
     }

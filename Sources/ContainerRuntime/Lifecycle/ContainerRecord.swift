@@ -11,6 +11,8 @@ struct ContainerRecord: Equatable {
     var started: UInt64
     var bundle: String
     var rootDirectory: String
+    /// Which other containers of its pod have, too; empty: none was asked for.
+    var hostName: String
     var annotations: [String: String]
     /// In seconds since 1970.
     var created: Int64
@@ -36,6 +38,7 @@ struct ContainerRecord: Equatable {
         self.started = started
         self.bundle = bundle
         self.rootDirectory = rootDirectory
+        hostName = specification.hostname
         annotations = specification.annotations
         self.created = created
         self.cgroup = cgroup
@@ -54,6 +57,7 @@ struct ContainerRecord: Equatable {
         started = UInt64(clamping: try object.require("started", try object.integer("started")))
         bundle = try text("bundle")
         rootDirectory = try text("rootfs")
+        hostName = try object.string("hostname") ?? ""
         annotations = try object.object("annotations") { fields throws(FieldError) in try fields.texts() } ?? [:]
         created = try object.require("created", try object.integer("created"))
         cgroup = try object.string("cgroup")
@@ -66,7 +70,8 @@ struct ContainerRecord: Equatable {
     var json: JSONValue {
         .object(
             ("id", .string(identifier)), ("pid", .integer(Int64(process))), ("started", .integer(Int64(clamping: started))),
-            ("bundle", .string(bundle)), ("rootfs", .string(rootDirectory)), ("annotations", annotations.json), ("created", .integer(created)),
+            ("bundle", .string(bundle)), ("rootfs", .string(rootDirectory)),
+            ("hostname", .string(hostName)), ("annotations", annotations.json), ("created", .integer(created)),
             ("cgroup", cgroup.map(JSONValue.string)), ("systemdUnit", systemdUnit.map(JSONValue.string)),
             ("memory", .integer(Int64(clamping: memory))), ("hooks", hooks.json),
             ("process", template))

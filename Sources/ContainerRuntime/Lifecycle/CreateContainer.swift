@@ -63,6 +63,7 @@ enum CreateContainer {
         plan.note(mounts)
         let placement = try plan.placement(bySystemd: options.asksSystemd)
         let network = try openNetwork(plan.network)
+        plan.podHostName = plan.hostNamesNamespace.flatMap { directories.hostName(ofNamespace: $0) }
 
         let directory = try directories.make(options.identifier)
         do throws(ContainerError) {
