@@ -246,7 +246,8 @@ public struct Answer: Equatable, Sendable {
 
 /// `fuse_dirent` and `fuse_direntplus`, one after the other.
 public struct Listing: Equatable, Sendable {
-    private let limit: Int
+    /// In bytes.
+    public let limit: Int
     private let hasEntries: Bool
     public private(set) var bytes: [UInt8] = []
 
@@ -274,7 +275,7 @@ public struct Listing: Equatable, Sendable {
 }
 
 extension [UInt8] {
-    fileprivate mutating func appendLittleEndian<Value: FixedWidthInteger>(_ value: Value) {
+    mutating func appendLittleEndian<Value: FixedWidthInteger>(_ value: Value) {
         // SAFETY: the bytes are copied while the value is there.
         unsafe Swift.withUnsafeBytes(of: value.littleEndian) { unsafe append(contentsOf: $0) }
     }

@@ -57,6 +57,11 @@ public enum Operation: Equatable, Sendable {
     public struct Forgotten: Equatable, Sendable {
         public let node: UInt64
         public let lookups: UInt64
+
+        public init(node: UInt64, lookups: UInt64) {
+            self.node = node
+            self.lookups = lookups
+        }
     }
 
     /// A place in an open file or directory.

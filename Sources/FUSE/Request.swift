@@ -79,21 +79,29 @@ extension RequestHeader {
     /// A whole request by which a guest says goodbye.
     public static let goodbye = request(38, node: 0, [])
 
-    /// One by which it forgets `lookups` answers that named `node`.
-    public static func forget(_ node: UInt64, lookups: UInt64) -> [UInt8] {
-        request(2, node: node, (0..<8).map { UInt8(truncatingIfNeeded: lookups >> UInt64(8 * $0)) })
+    /// One by which it forgets all of `nodes`, at most `forgottenLimit`.
+    public static func forget(_ nodes: ArraySlice<Operation.Forgotten>) -> [UInt8] {
+        var body: [UInt8] = []
+        body.reserveCapacity(8 + 16 * nodes.count)
+        body.appendLittleEndian(UInt32(nodes.count))
+        body.appendLittleEndian(UInt32(0))
+        for one in nodes {
+            body.appendLittleEndian(one.node)
+            body.appendLittleEndian(one.lookups)
+        }
+        return request(42, node: 0, body)
     }
+
+    /// In one request.
+    public static let forgottenLimit = 256
 
     private static func request(_ operation: UInt32, node: UInt64, _ body: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
-        func append(_ value: some FixedWidthInteger) {
-            for shift in stride(from: 0, to: type(of: value).bitWidth, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
-        }
-        append(UInt32(length + body.count))
-        append(operation)
-        append(UInt64(0))
-        append(node)
-        for _ in 0..<4 { append(UInt32(0)) }
+        bytes.appendLittleEndian(UInt32(length + body.count))
+        bytes.appendLittleEndian(operation)
+        bytes.appendLittleEndian(UInt64(0))
+        bytes.appendLittleEndian(node)
+        for _ in 0..<4 { bytes.appendLittleEndian(UInt32(0)) }
         return bytes + body
     }
 }

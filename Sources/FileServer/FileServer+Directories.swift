@@ -19,6 +19,9 @@ extension FileServer {
     /// The most that one answer lists, in bytes.
     static let listingLimit = 64 << 10
 
+    /// `struct linux_dirent64` with the longest name, in bytes.
+    private static let longestEntry = 280
+
     func openDirectory(_ header: RequestHeader) throws(SystemError) -> Reply {
         guard directories.count < limits.directories else { throw SystemError(call: "opendir", errno: ENFILE) }
         if header.node == NodeTable.top {
@@ -73,7 +76,8 @@ extension FileServer {
     /// `offset`: where the last answer ended, as the host's file system gave it, or anything else: it leads nowhere but into this directory.
     private func list(_ node: Node, _ raw: Int32, from offset: UInt64, _ withAttributes: Bool, into listing: inout Listing) throws(SystemError) {
         try systemCall("lseek") { lseek(raw, Int(bitPattern: UInt(offset)), SEEK_SET) }
-        var buffer = [UInt8](repeating: 0, count: 32 << 10)
+        // No more than the answer may take, or the kernel reads the rest of the directory for each of the guest's pages: an entry is four times as long there as here.
+        var buffer = [UInt8](repeating: 0, count: max(Self.longestEntry, listing.limit / (withAttributes ? 4 : 1)))
         while true {
             // SAFETY: the call writes at most as many bytes as the array has.
             let count = try systemCall("getdents64") {

@@ -244,6 +244,6 @@ private let expected: [(operation: fuse_opcode, body: [UInt8], meaning: FUSE.Ope
 
 @Test func ourOwnRequestsAreAsTheGuests() throws {
     #expect(try parse(RequestHeader.goodbye).operation == .goodbye)
-    let forget = try parse(RequestHeader.forget(0x1_0000_0005, lookups: 3))
-    #expect(forget.header.node == 0x1_0000_0005 && forget.operation == .forget([.init(node: 0, lookups: 3)]))
+    let nodes = [FUSE.Operation.Forgotten(node: 0x1_0000_0005, lookups: 3), .init(node: 7, lookups: 1 << 40)]
+    #expect(try parse(RequestHeader.forget(nodes[...])).operation == .forget(nodes))
 }

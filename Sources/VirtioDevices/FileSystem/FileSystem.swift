@@ -32,9 +32,8 @@ public final class FileSystem: VirtioDevice {
     private var queues: [SplitQueue] = []
     /// The name service has to be told when the driver begins anew.
     private var isGreeted = false
-    /// Requests without an answer that the name service hasn't been told of yet.
-    private var unsaid: [[UInt8]] = []
-    private static let unsaidLimit = 64
+    /// What the driver has forgotten and the name service hasn't been told of yet: a driver says it of each file by itself.
+    private var forgotten: [FUSE.Operation.Forgotten] = []
     /// Bytes moved in this turn.
     var moved: UInt64 = 0
     /// Since the device was made.
@@ -76,7 +75,7 @@ public final class FileSystem: VirtioDevice {
     public func reset() {
         queues = []
         files.closeAll()
-        unsaid = []
+        forgotten = []
         guard isGreeted else { return }
         isGreeted = false
         // Whoever can't be told any more is found out when it is asked next.
@@ -100,8 +99,9 @@ public final class FileSystem: VirtioDevice {
         switch header.part {
         case .nothing: return 0
         case .unanswered:
-            unsaid.append(bytes)
-            if unsaid.count >= Self.unsaidLimit { try sayAll() }
+            guard case .forget(let nodes) = (try? Request(header, bytes))?.operation else { return 0 }
+            for one in nodes { forgotten.append(.init(node: one.node == 0 ? header.node : one.node, lookups: one.lookups)) }
+            if forgotten.count >= RequestHeader.forgottenLimit { try sayWhatIsForgotten() }
             return 0
         case .bytes: return try move(header, bytes, reader, chain)
         case .names:
@@ -115,7 +115,7 @@ public final class FileSystem: VirtioDevice {
     }
 
     private func ask(_ header: RequestHeader, _ request: [UInt8]) throws(VirtioError) -> (answer: Answer, file: SharedDescriptor?) {
-        try sayAll()
+        try sayWhatIsForgotten()
         var packet: ReceivedPacket?
         try telling { () throws(SystemError) in packet = try names.ask(request) }
         guard let packet, let answer = Answer(to: header.unique, received: packet.bytes) else {
@@ -131,14 +131,19 @@ public final class FileSystem: VirtioDevice {
         guard answer.isSuccess else { return answer }
         if let file, answer.setHandle(files.insert(file), at: offset) { return answer }
         // This process may not have one more. The driver doesn't learn of the node that comes with a new file, and can't forget it.
-        if answer.node != 0 { unsaid.append(RequestHeader.forget(answer.node, lookups: 1)) }
+        if answer.node != 0 { forgotten.append(.init(node: answer.node, lookups: 1)) }
         return Answer(to: header.unique, errno: tooManyFiles)
     }
 
-    /// What was forgotten is passed on when something is asked: the server is woken once for both.
-    private func sayAll() throws(VirtioError) {
-        for request in unsaid { try telling { () throws(SystemError) in try names.tell(request) } }
-        unsaid = []
+    /// When something is asked, or when it is much: the server is woken once for all of it.
+    private func sayWhatIsForgotten() throws(VirtioError) {
+        var rest = forgotten[...]
+        forgotten = []
+        while !rest.isEmpty {
+            let request = RequestHeader.forget(rest.prefix(RequestHeader.forgottenLimit))
+            try telling { () throws(SystemError) in try names.tell(request) }
+            rest = rest.dropFirst(RequestHeader.forgottenLimit)
+        }
     }
 
     private func telling(_ body: () throws(SystemError) -> Void) throws(VirtioError) {

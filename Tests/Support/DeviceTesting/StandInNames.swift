@@ -11,6 +11,7 @@ public final class StandInNames: NameService, @unchecked Sendable {
     public private(set) var asked = 0
     /// What it was told without being asked.
     public private(set) var told = 0
+    public private(set) var lastTold: [UInt8] = []
     /// Answers without the file that belongs to them.
     public var losesFiles = false
     public var isGone = false
@@ -51,5 +52,6 @@ public final class StandInNames: NameService, @unchecked Sendable {
     public func tell(_ request: [UInt8]) throws(SystemError) {
         if isGone { throw SystemError(call: "sendmsg", errno: EPIPE) }
         told += 1
+        lastTold = request
     }
 }
