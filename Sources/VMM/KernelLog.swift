@@ -43,7 +43,8 @@ public final class KernelLog: Sendable {
     public var panic: String? {
         let lines = lastLines
         guard let panic = lines.last(with: "Kernel panic") else { return nil }
-        guard panic.hasSuffix("Fatal exception"), let oops = lines.last(with: "Oops: ") else { return panic }
+        // Or "Fatal exception in interrupt".
+        guard panic.range(ofSubstring: "Fatal exception") != nil, let oops = lines.last(with: "Oops: ") else { return panic }
         let details = [oops, lines.last(with: "RIP: "), lines.last(with: "EFLAGS: ")].compactMap { $0 }
         return "\(panic) (\(details.joined(separator: ", ")))"
     }

@@ -29,17 +29,17 @@ import Testing
     #expect(log.lastLines.last == "---[ end")
 }
 
-@Test func kernelLogSaysWhichOopsWasFatal() {
+@Test(arguments: ["Fatal exception", "Fatal exception in interrupt"]) func kernelLogSaysWhichOopsWasFatal(reason: String) {
     let log = KernelLog(echo: false)
     for line in [
         "Oops: invalid opcode: 0000 [#1] SMP", "RIP: 0010:serve+0x0/0x10", "Code: 0f 0b", "RSP: 0018:ffffc90000013d88 EFLAGS: 00010246",
-        "Kernel panic - not syncing: Fatal exception",
+        "Kernel panic - not syncing: \(reason)",
         "Kernel Offset: disabled",
     ] {
         for byte in "[    1.5] \(line)\n".utf8 { log.receive(byte) }
     }
     #expect(
-        log.panic == "Kernel panic - not syncing: Fatal exception (Oops: invalid opcode: 0000 [#1] SMP, RIP: 0010:serve+0x0/0x10, EFLAGS: 00010246)")
+        log.panic == "Kernel panic - not syncing: \(reason) (Oops: invalid opcode: 0000 [#1] SMP, RIP: 0010:serve+0x0/0x10, EFLAGS: 00010246)")
 }
 
 @Test func kernelLogCutsALineThatNeverEnds() {
