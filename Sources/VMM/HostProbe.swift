@@ -19,7 +19,7 @@ public enum HostProbe {
     }
 
     private static let iterations: UInt64 = 2048
-    /// In nanoseconds. A CPU takes microseconds for the probe, an emulated one (a machine under TCG) a fifth of a millisecond, an interpreter at least 3.
+    /// In nanoseconds. A CPU takes microseconds for the probe, an emulated one (a machine under TCG) a third of a millisecond, an interpreter at least 3.
     private static let limit: UInt64 = 2_500_000
     /// A busy or emulated host is slow in user mode too; an interpreter of kernel mode is a thousand times slower than that.
     private static let slowdownLimit: UInt64 = 100
@@ -27,7 +27,8 @@ public enum HostProbe {
     private static let attempts = 16
     private static let resultPort: UInt64 = 0x80
 
-    /// popcnt; lock cmpxchg16b on [rdi]; a loop that counts in memory at [rdi+16]; then a port write.
+    /// popcnt; lock cmpxchg16b on [rdi]; a loop that counts in memory at [rdi+16]; then a port write. It never comes to the end, which is for emulated processors:
+    /// they translate blocks as a whole, and without it hundreds of instructions of whatever follows, for 2 ms.
     private static let program: [UInt8] = [
         0xF3, 0x48, 0x0F, 0xB8, 0xC0,  // popcnt rax, rax
         0xF0, 0x48, 0x0F, 0xC7, 0x0F,  // lock cmpxchg16b [rdi]
@@ -36,8 +37,10 @@ public enum HostProbe {
         0xFF, 0xC9,  // dec ecx
         0x75, 0xF8,  // jnz -8
         0xE6, 0x80,  // out 0x80, al
+        0xF4,  // hlt
     ]
-    private static let dataOffset: UInt64 = 0x800
+    /// On a page of its own: a store beside the code that runs is slow on every processor. An emulated one looks each time for translations to drop: 0.8 ms in all.
+    private static let dataOffset: UInt64 = 0x1000
 
     /// Runs the probe on a vCPU whose tables (`BootState.writeTables`) are in place. The caller sets the vCPU's registers anew afterwards.
     ///
