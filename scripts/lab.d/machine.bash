@@ -101,7 +101,7 @@ start_processes() {
         source=/dev/tty sink=/dev/tty
         terminal_settings=$(stty -g)
     fi
-    "${bound[@]}" qemu-system-x86_64 "${arguments[@]}" <"$source" >"$sink" 2>"$job/qemu.log" \
+    "${bound[@]}" "$emulator" "${arguments[@]}" <"$source" >"$sink" 2>"$job/qemu.log" \
         {events}>&- {orders}>&- {guard_input}>&- {job_lock}>&- &
     qemu=$!
     "${bound[@]}" perl "$lab_sources/relay.pl" "$(<"$job/share/marker")" "$job/output" "$job/error" 3>&"$events" \

@@ -34,6 +34,8 @@ prepare() {
     exec {lock}>&-
     kernel_image=${SWIFTLET_LAB_KERNEL:-$kernel/vmlinux}
     [[ -f $kernel_image ]] || fail "the kernel image $kernel_image does not exist; unset SWIFTLET_LAB_KERNEL or name a file"
+    emulator=${SWIFTLET_LAB_QEMU:-qemu-system-x86_64}
+    type -P "$emulator" >/dev/null || fail "the emulator $emulator does not exist; unset SWIFTLET_LAB_QEMU or name a program"
     [[ -z $verbose ]] || printf 'lab: ready (Linux %s, %s)\n' "$version" "$lab_cache" >&2
 }
 
