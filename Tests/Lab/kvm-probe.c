@@ -1,5 +1,5 @@
 /* Runs a few instructions in a virtual machine and checks what they computed: proof that /dev/kvm works.
- * Prints "42 and N exits", or says what failed. */
+ * Prints "42 and N exits, CMPXCHG16B offered" (or "not offered"), or says what failed. */
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdint.h>
@@ -21,6 +21,19 @@ static int check(const char *what, int result)
         exit(1);
     }
     return result;
+}
+
+/* What docs/lab.md, "Flags" is about. */
+static const char *offer(int kvm)
+{
+    enum { entries = 128, cmpxchg16b = 1 << 13 };
+    struct kvm_cpuid2 *cpuid = calloc(1, sizeof *cpuid + entries * sizeof cpuid->entries[0]);
+    cpuid->nent = entries;
+    check("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
+    for (uint32_t i = 0; i < cpuid->nent; i++)
+        if (cpuid->entries[i].function == 1 && cpuid->entries[i].ecx & cmpxchg16b)
+            return "offered";
+    return "not offered";
 }
 
 int main(void)
@@ -58,6 +71,6 @@ int main(void)
         if (run->io.port == 0x11)
             result = *((uint8_t *)run + run->io.data_offset);
     }
-    printf("%d and %d exits\n", result, exits);
+    printf("%d and %d exits, CMPXCHG16B %s\n", result, exits, offer(kvm));
     return 0;
 }
