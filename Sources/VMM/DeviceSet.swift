@@ -125,7 +125,7 @@ final class DeviceSet {
     func commandLine(_ level: LogLevel) -> [UInt8] {
         // Handled in order: `quiet` must come before the early console, or it prints the first lines of every boot.
         var words = level == .debug ? ["loglevel=7"] : ["quiet", "loglevel=3"]
-        words += ["noreplace-smp", "tsc=reliable", "no-kvmapf", "dummy.numdummies=0", "panic=-1", "reboot=k"]
+        words += ["noreplace-smp", "tsc=reliable", "no-kvmapf", "dummy.numdummies=0", "virtio_mmio.edges=1", "panic=-1", "reboot=k"]
         words += hasConsole ? ["earlyprintk=serial,0x3f8,115200", "console=hvc0"] : ["earlyprintk=serial,0x3f8,115200,keep"]
         for slot in slots {
             words.append("virtio_mmio.device=4K@0x\(String(slot.address, radix: 16)):\(slot.line)")

@@ -163,6 +163,18 @@ extension VirtualMachines {
             #expect(times.count == names.count && times == times.sorted() && times.first == 0, "\(times)")
         }
 
+        /// Two exits for each were most of what a start had behind PID 1: 86.
+        @Test func interruptsDoNotLeaveTheGuest() throws {
+            let path = swiftlet.directory.path + "/timeline.json"
+            let outcome = try swiftlet.start(["run", "--timeline=" + path, Project.busybox, "/bin/echo", "x"], .noInput).finish()
+            expectOutput(outcome, "x\n")
+            let document = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: path))) as? [String: Any]
+            let phases = try #require(document?["phases"] as? [[String: Any]])
+            func exits(_ name: String) -> Int? { phases.first { $0["phase"] as? String == name }?["vm_exits"] as? Int }
+            let (first, last) = (try #require(exits("init-started")), try #require(exits("exit")))
+            #expect(last > first && last - first < 40, "\(phases)")
+        }
+
         private static let allPhases = [
             "launched", "vmm-started", "configured", "memory-mapped", "kvm-ready", "first-instruction", "init-started", "agent-connected",
             "root-ready",
