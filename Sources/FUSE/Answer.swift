@@ -264,15 +264,16 @@ public struct Listing: Equatable, Sendable {
         guard length <= limit - bytes.count else { return false }
         let end = bytes.count + length
         if hasEntries { bytes.append(entry ?? Entry(node: 0, attributes: Attributes(), validity: Validity(entry: 0, attributes: 0))) }
-        bytes.appendLittleEndian(inode)
-        bytes.appendLittleEndian(next)
-        bytes.appendLittleEndian(UInt32(name.count))
-        bytes.appendLittleEndian(type)
+        let words: [3 of UInt64] = [inode, next, pair(UInt32(name.count), type)]
+        bytes.append(words)
         bytes += name
-        bytes += [UInt8](repeating: 0, count: end - bytes.count)
+        while bytes.count < end { bytes.append(0) }
         return true
     }
 }
+
+/// Two fields in one word, the first of them first.
+private func pair(_ low: UInt32, _ high: UInt32) -> UInt64 { UInt64(low) | UInt64(high) << 32 }
 
 extension [UInt8] {
     mutating func appendLittleEndian<Value: FixedWidthInteger>(_ value: Value) {
@@ -280,26 +281,36 @@ extension [UInt8] {
         unsafe Swift.withUnsafeBytes(of: value.littleEndian) { unsafe append(contentsOf: $0) }
     }
 
-    /// `fuse_entry_out`. Nodes are never used again, so there is one generation.
+    /// Words of 64 bits, little-endian. At once: a listing is made of thousands.
+    fileprivate mutating func append<let count: Int>(_ words: [count of UInt64]) {
+        var words = words
+        for index in words.indices { words[index] = words[index].littleEndian }
+        // SAFETY: the bytes are copied while the words are there.
+        unsafe words.span.withUnsafeBytes { unsafe append(contentsOf: $0) }
+    }
+
+    /// `fuse_entry_out`, with its `fuse_attr`. Nodes are never used again, so there is one generation.
     fileprivate mutating func append(_ entry: Entry) {
-        appendLittleEndian(entry.node)
-        appendLittleEndian(UInt64(0))
-        appendLittleEndian(entry.validity.entry / 1_000_000_000)
-        appendLittleEndian(entry.validity.attributes / 1_000_000_000)
-        appendLittleEndian(UInt32(entry.validity.entry % 1_000_000_000))
-        appendLittleEndian(UInt32(entry.validity.attributes % 1_000_000_000))
+        let (entryValidity, attributeValidity) = (entry.validity.entry, entry.validity.attributes)
+        let second: UInt64 = 1_000_000_000
+        let head: [5 of UInt64] = [
+            entry.node, 0, entryValidity / second, attributeValidity / second,
+            pair(UInt32(entryValidity % second), UInt32(attributeValidity % second)),
+        ]
+        append(head)
         append(entry.attributes)
     }
 
     /// `fuse_attr`.
     fileprivate mutating func append(_ attributes: Attributes) {
-        let times = [attributes.accessed, attributes.modified, attributes.changed]
-        for value in [attributes.inode, attributes.size, attributes.blocks] { appendLittleEndian(value) }
-        for time in times { appendLittleEndian(time.seconds) }
-        for time in times { appendLittleEndian(time.nanoseconds) }
-        for value in [attributes.mode, attributes.links, attributes.user, attributes.group, attributes.device, attributes.blockSize] {
-            appendLittleEndian(value)
-        }
-        appendLittleEndian(UInt32(attributes.isMountPoint ? 1 : 0))
+        let words: [11 of UInt64] = [
+            attributes.inode, attributes.size, attributes.blocks,
+            UInt64(bitPattern: attributes.accessed.seconds), UInt64(bitPattern: attributes.modified.seconds),
+            UInt64(bitPattern: attributes.changed.seconds),
+            pair(attributes.accessed.nanoseconds, attributes.modified.nanoseconds), pair(attributes.changed.nanoseconds, attributes.mode),
+            pair(attributes.links, attributes.user), pair(attributes.group, attributes.device),
+            pair(attributes.blockSize, attributes.isMountPoint ? 1 : 0),
+        ]
+        append(words)
     }
 }

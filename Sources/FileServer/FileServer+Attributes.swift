@@ -27,7 +27,7 @@ extension FileServer {
         if let size = changes.size {
             guard node.type == S_IFREG, size <= UInt64(Int64.max) else { throw SystemError(call: "truncate", errno: EINVAL) }
             // SAFETY: the string outlives the call.
-            try systemCall("truncate") { unsafe withCString(path) { unsafe truncate($0, Int(size)) } }
+            try systemCall("truncate") { unsafe path.withCString { unsafe truncate($0, Int(size)) } }
         }
         if changes.user != nil || changes.group != nil {
             // SAFETY: the string is a constant. An id of -1 stays.
@@ -38,13 +38,13 @@ extension FileServer {
             // Links have none of their own.
             guard node.type != S_IFLNK else { throw SystemError(call: "chmod", errno: EOPNOTSUPP) }
             // SAFETY: the string outlives the call.
-            try systemCall("chmod") { unsafe withCString(path) { unsafe chmod($0, mode) } }
+            try systemCall("chmod") { unsafe path.withCString { unsafe chmod($0, mode) } }
         }
         if changes.accessed != nil || changes.modified != nil {
             let times = [Self.time(changes.accessed), Self.time(changes.modified)]
             // SAFETY: the call reads two times and the string, which outlive it.
             try systemCall("utimensat") {
-                unsafe withCString(path) { path in unsafe times.withUnsafeBufferPointer { unsafe utimensat(AT_FDCWD, path, $0.baseAddress, 0) } }
+                unsafe path.withCString { path in unsafe times.withUnsafeBufferPointer { unsafe utimensat(AT_FDCWD, path, $0.baseAddress, 0) } }
             }
         }
     }
@@ -75,8 +75,8 @@ extension FileServer {
     func set(_ name: [UInt8], _ value: [UInt8], _ flags: UInt32, of node: Node) throws(SystemError) {
         // SAFETY: the strings and the value outlive the call.
         try systemCall("setxattr") {
-            unsafe withCString(path(node)) { path in
-                unsafe withCString(name) { name in
+            unsafe path(node).withCString { path in
+                unsafe name.withCString { name in
                     unsafe value.withUnsafeBytes { unsafe setxattr(path, name, $0.baseAddress, $0.count, Int32(bitPattern: flags)) }
                 }
             }
@@ -85,14 +85,14 @@ extension FileServer {
 
     func removeAttribute(_ name: [UInt8], of node: Node) throws(SystemError) {
         // SAFETY: the strings outlive the call.
-        try systemCall("removexattr") { unsafe withCString(path(node)) { path in unsafe withCString(name) { unsafe removexattr(path, $0) } } }
+        try systemCall("removexattr") { unsafe path(node).withCString { path in unsafe name.withCString { unsafe removexattr(path, $0) } } }
     }
 
     func get(_ name: [UInt8], _ limit: UInt32, of node: Node, _ header: RequestHeader) throws(SystemError) -> Reply {
         let path = path(node)
         return unsafe try value(limit, header, "getxattr") { buffer in
             // SAFETY: the call writes at most as many bytes as the buffer has.
-            unsafe withCString(path) { path in unsafe withCString(name) { unsafe getxattr(path, $0, buffer.baseAddress, buffer.count) } }
+            unsafe path.withCString { path in unsafe name.withCString { unsafe getxattr(path, $0, buffer.baseAddress, buffer.count) } }
         }
     }
 
@@ -100,7 +100,7 @@ extension FileServer {
         let path = path(node)
         return unsafe try value(limit, header, "listxattr") { buffer in
             // SAFETY: the call writes at most as many bytes as the buffer has.
-            unsafe withCString(path) { path in
+            unsafe path.withCString { path in
                 unsafe buffer.withMemoryRebound(to: CChar.self) { unsafe listxattr(path, $0.baseAddress, $0.count) }
             }
         }

@@ -4,23 +4,84 @@ import FUSE
 import Glibc
 import LinuxSystem
 
-/// One of the host.
+/// One of the host, read from its beginning to its end.
+///
+/// What was read and isn't listed yet is kept: once names are gone, not every file system finds a place again (tmpfs before Linux 6.6 counts), and whoever removes what a directory lists does so
+/// while reading it.
 final class OpenDirectory {
     let node: Node
     let descriptor: OwnedDescriptor
+    /// Records that getdents64(2) gave, and which of its bytes are still to be listed.
+    private var buffer: [UInt8] = []
+    private var rest = 0..<0
+    /// Where reading goes on, as the file system calls it.
+    private var position: UInt64 = 0
+
+    /// In bytes; the longest record has 280.
+    private static let bufferLength = 8 << 10
 
     init(_ node: Node, _ descriptor: consuming OwnedDescriptor) {
         self.node = node
         self.descriptor = descriptor
+    }
+
+    /// `offset`: where an answer ended, as the host's file system gave it, or anything else: it leads nowhere but into this directory.
+    func seek(to offset: UInt64) throws(SystemError) {
+        guard offset != position else { return }
+        let raw = descriptor.raw
+        try systemCall("lseek") { lseek(raw, Int(bitPattern: UInt(offset)), SEEK_SET) }
+        (rest, position) = (0..<0, offset)
+    }
+
+    /// The next record, until it is passed; nil at the end.
+    func next() throws(SystemError) -> DirectoryRecord? {
+        if rest.isEmpty {
+            let raw = descriptor.raw
+            if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: Self.bufferLength) }
+            // SAFETY: the call writes at most as many bytes as the array has.
+            let count = try systemCall("getdents64") {
+                unsafe buffer.withUnsafeMutableBytes { unsafe clinux_getdents(raw, $0.baseAddress, $0.count) }
+            }
+            rest = 0..<count
+            if count == 0 { buffer = [] }
+        }
+        return DirectoryRecord(buffer, rest)
+    }
+
+    func pass(_ record: DirectoryRecord) { (rest, position) = (rest.dropFirst(record.length), record.next) }
+}
+
+/// `struct linux_dirent64`: inode, offset, length of the record, type, name.
+struct DirectoryRecord {
+    let inode: UInt64
+    /// Where reading goes on behind it.
+    let next: UInt64
+    /// In bytes.
+    let length: Int
+    let type: UInt32
+    let name: [UInt8]
+
+    /// The first one in a part of `buffer`; nil where none is.
+    init?(_ buffer: [UInt8], _ part: Range<Int>) {
+        guard part.count >= 20, part.upperBound <= buffer.count else { return nil }
+        let start = part.lowerBound
+        // SAFETY: so many bytes are there; any are an integer.
+        (inode, next, length) = unsafe buffer.withUnsafeBytes {
+            unsafe (
+                $0.loadUnaligned(fromByteOffset: start, as: UInt64.self), $0.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self),
+                Int($0.loadUnaligned(fromByteOffset: start + 16, as: UInt16.self))
+            )
+        }
+        guard (20...part.count).contains(length) else { return nil }
+        type = UInt32(buffer[start + 18])
+        let bytes = buffer[start + 19..<start + length]
+        name = Array(bytes[..<(bytes.firstIndex(of: 0) ?? bytes.endIndex)])
     }
 }
 
 extension FileServer {
     /// The most that one answer lists, in bytes.
     static let listingLimit = 64 << 10
-
-    /// `struct linux_dirent64` with the longest name, in bytes.
-    private static let longestEntry = 280
 
     func openDirectory(_ header: RequestHeader) throws(SystemError) -> Reply {
         guard directories.count < limits.directories else { throw SystemError(call: "opendir", errno: ENFILE) }
@@ -52,7 +113,7 @@ extension FileServer {
         guard let directory = directories[range.handle] else { throw SystemError(call: "readdir", errno: EBADF) }
         var listing = Listing(limit: min(Int(range.count), Self.listingLimit), hasEntries: withAttributes)
         if let directory {
-            try list(directory.node, directory.descriptor.raw, from: range.offset, withAttributes, into: &listing)
+            try list(directory, from: range.offset, withAttributes, into: &listing)
         } else {
             try listTrees(from: range.offset, withAttributes, into: &listing)
         }
@@ -73,36 +134,17 @@ extension FileServer {
         }
     }
 
-    /// `offset`: where the last answer ended, as the host's file system gave it, or anything else: it leads nowhere but into this directory.
-    private func list(_ node: Node, _ raw: Int32, from offset: UInt64, _ withAttributes: Bool, into listing: inout Listing) throws(SystemError) {
-        try systemCall("lseek") { lseek(raw, Int(bitPattern: UInt(offset)), SEEK_SET) }
-        // No more than the answer may take, or the kernel reads the rest of the directory for each of the guest's pages: an entry is four times as long there as here.
-        var buffer = [UInt8](repeating: 0, count: max(Self.longestEntry, listing.limit / (withAttributes ? 4 : 1)))
-        while true {
-            // SAFETY: the call writes at most as many bytes as the array has.
-            let count = try systemCall("getdents64") {
-                unsafe buffer.withUnsafeMutableBytes { unsafe clinux_getdents(raw, $0.baseAddress, $0.count) }
+    private func list(_ directory: OpenDirectory, from offset: UInt64, _ withAttributes: Bool, into listing: inout Listing) throws(SystemError) {
+        try directory.seek(to: offset)
+        while let record = try directory.next() {
+            let isListed = try append(record.name, inode: record.inode, type: record.type, next: record.next, to: &listing) {
+                () throws(SystemError) in
+                guard withAttributes, let name = Name(record.name) else { return nil }
+                // It may be gone by now.
+                return try? lookUp(name, listedAs: record.inode, in: directory.node)
             }
-            if count == 0 { return }
-            var start = 0
-            // struct linux_dirent64: inode, offset, length of the record, type, name.
-            while start + 19 < count {
-                func integer(_ position: Int, _ size: Int) -> UInt64 {
-                    (0..<size).reduce(0) { $0 | UInt64(buffer[start + position + $1]) << UInt64(8 * $1) }
-                }
-                let length = Int(integer(16, 2))
-                guard length >= 20, start + length <= count else { return }
-                let bytes = Array(buffer[start + 19..<start + length].prefix { $0 != 0 })
-                let (inode, next) = (integer(0, 8), integer(8, 8))
-                let isListed = try append(bytes, inode: inode, type: UInt32(buffer[start + 18]), next: next, to: &listing) {
-                    () throws(SystemError) in
-                    guard withAttributes, let name = Name(bytes) else { return nil }
-                    // It may be gone by now.
-                    return try? lookUp(name, listedAs: inode, in: node)
-                }
-                guard isListed else { return }
-                start += length
-            }
+            guard isListed else { return }
+            directory.pass(record)
         }
     }
 

@@ -76,7 +76,7 @@ extension FileServer {
     func makeLink(_ name: Name, _ target: [UInt8], in directory: Node) throws(SystemError) {
         let raw = directory.descriptor.raw
         // SAFETY: the strings outlive the call.
-        try systemCall("symlinkat") { unsafe withCString(target) { target in unsafe name.withCString { unsafe symlinkat(target, raw, $0) } } }
+        try systemCall("symlinkat") { unsafe target.withCString { target in unsafe name.withCString { unsafe symlinkat(target, raw, $0) } } }
     }
 
     func makeNode(_ file: NewFile, _ device: UInt32, in directory: Node) throws(SystemError) {
@@ -99,7 +99,7 @@ extension FileServer {
         let raw = directory.descriptor.raw
         // SAFETY: the strings outlive the call.
         try systemCall("linkat") {
-            unsafe withCString(path(node)) { old in unsafe name.withCString { unsafe linkat(AT_FDCWD, old, raw, $0, AT_SYMLINK_FOLLOW) } }
+            unsafe path(node).withCString { old in unsafe name.withCString { unsafe linkat(AT_FDCWD, old, raw, $0, AT_SYMLINK_FOLLOW) } }
         }
         return Reply(Answer(to: header.unique, try lookUp(name, in: directory)))
     }
@@ -132,7 +132,7 @@ extension FileServer {
         if node.isReadOnly, flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0 { throw SystemError(call: "open", errno: EROFS) }
         // SAFETY: the string outlives the call.
         let file = OwnedDescriptor(
-            owning: try systemCall("open") { unsafe withCString(path(node)) { unsafe clinux_open($0, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0) } }
+            owning: try systemCall("open") { unsafe path(node).withCString { unsafe clinux_open($0, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0) } }
         )
         return Reply(Answer(to: header.unique, handle: 0, flags: keepsCache), opening: file)
     }
@@ -170,7 +170,7 @@ extension FileServer {
         let path = path(file.raw)
         // SAFETY: the string outlives the call.
         let held = OwnedDescriptor(
-            owning: try systemCall("open") { unsafe withCString(path) { unsafe clinux_open($0, CLINUX_O_PATH | O_CLOEXEC, 0) } })
+            owning: try systemCall("open") { unsafe path.withCString { unsafe clinux_open($0, CLINUX_O_PATH | O_CLOEXEC, 0) } })
         let entry = try entry(Node(held, status, isReadOnly: directory.isReadOnly), status, in: directory)
         return Reply(Answer(to: header.unique, entry, handle: 0, flags: keepsCache), opening: file)
     }

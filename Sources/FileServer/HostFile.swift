@@ -6,18 +6,18 @@ import LinuxSystem
 
 extension Name {
     /// For calls that take a string.
-    func withCString<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result {
-        // SAFETY: a name holds no NUL; the buffer outlives the call.
-        unsafe (bytes + [0]).withUnsafeBufferPointer { buffer in
-            unsafe buffer.withMemoryRebound(to: CChar.self) { unsafe body($0.baseAddress.unsafelyUnwrapped) }
-        }
-    }
+    func withCString<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result { unsafe bytes.withCString(body) }
 }
 
-func withCString<Result>(_ bytes: [UInt8], _ body: (UnsafePointer<CChar>) -> Result) -> Result {
-    // SAFETY: the buffer ends with a NUL and outlives the call.
-    unsafe (bytes + [0]).withUnsafeBufferPointer { buffer in
-        unsafe buffer.withMemoryRebound(to: CChar.self) { unsafe body($0.baseAddress.unsafelyUnwrapped) }
+extension [UInt8] {
+    /// With a NUL behind it; none is in it. On the stack: this is on the way to every file.
+    func withCString<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result {
+        // SAFETY: all of the room is written before the body gets it, for as long as it is there.
+        unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: count + 1) { string in
+            for index in indices { unsafe string.initializeElement(at: index, to: CChar(bitPattern: self[index])) }
+            unsafe string.initializeElement(at: count, to: 0)
+            return unsafe body(UnsafePointer(string.baseAddress.unsafelyUnwrapped))
+        }
     }
 }
 

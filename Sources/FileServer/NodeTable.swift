@@ -19,6 +19,8 @@ final class Node {
     let isReadOnly: Bool
     /// How many answers have named it.
     fileprivate(set) var lookups: UInt64 = 0
+    /// What the guest calls it.
+    fileprivate(set) var number: UInt64 = 0
 
     init(_ descriptor: consuming OwnedDescriptor, _ status: stat, isReadOnly: Bool) {
         self.descriptor = descriptor
@@ -36,54 +38,66 @@ struct NodeTable {
     /// The directory that holds the trees, by their numbers. It is no file of the host.
     static let top: UInt64 = 1
 
+    /// A number's lower bits are a place in `nodes`; the others have never been used with it before.
+    private static let placeBits: UInt64 = 24
+
     private let limit: Int
-    private var nodes: [UInt64: Node] = [:]
-    private var numbers: [Node.Key: UInt64] = [:]
-    /// Never used twice.
-    private var next = top + 1
+    private var nodes: [Node?] = []
+    private var freePlaces: [Int] = []
+    private var files: [Node.Key: Node] = [:]
+    private var generation: UInt64 = 0
 
     /// `limit`: how many files may be known at once.
-    init(limit: Int) { self.limit = limit }
+    init(limit: Int) { self.limit = min(limit, 1 << Self.placeBits) }
 
-    var count: Int { nodes.count }
+    var count: Int { files.count }
 
-    subscript(_ number: UInt64) -> Node? { nodes[number] }
+    subscript(_ number: UInt64) -> Node? {
+        let place = Int(number % (1 << Self.placeBits))
+        guard place < nodes.count, let node = nodes[place], node.number == number else { return nil }
+        return node
+    }
 
     /// The number of `node`, or of the one that is this file already; counts one answer.
     mutating func remember(_ node: Node) throws(SystemError) -> UInt64 {
-        if let number = numbers[node.key], let known = nodes[number] {
-            known.lookups += 1
-            return number
+        if let number = remember(node.key) { return number }
+        guard files.count < limit else { throw SystemError(call: "lookup", errno: ENFILE) }
+        if freePlaces.isEmpty {
+            freePlaces.append(nodes.count)
+            nodes.append(nil)
         }
-        guard nodes.count < limit else { throw SystemError(call: "lookup", errno: ENFILE) }
-        let number = next
-        next += 1
+        let place = freePlaces.removeLast()
+        generation += 1
+        node.number = generation << Self.placeBits | UInt64(place)
         node.lookups = 1
-        nodes[number] = node
-        numbers[node.key] = number
-        return number
+        nodes[place] = node
+        files[node.key] = node
+        return node.number
     }
 
-    func contains(_ key: Node.Key) -> Bool { numbers[key] != nil }
+    func contains(_ key: Node.Key) -> Bool { files[key] != nil }
 
     /// The same for a file that may be known; nil where it isn't.
     func remember(_ key: Node.Key) -> UInt64? {
-        guard let number = numbers[key], let node = nodes[number] else { return nil }
+        guard let node = files[key] else { return nil }
         node.lookups += 1
-        return number
+        return node.number
     }
 
     /// The guest has forgotten so many answers that named it.
     mutating func forget(_ number: UInt64, _ lookups: UInt64) {
-        guard let node = nodes[number] else { return }
+        guard let node = self[number] else { return }
         node.lookups -= min(lookups, node.lookups)
         guard node.lookups == 0 else { return }
-        nodes[number] = nil
-        numbers[node.key] = nil
+        let place = Int(number % (1 << Self.placeBits))
+        nodes[place] = nil
+        freePlaces.append(place)
+        files[node.key] = nil
     }
 
     mutating func forgetAll() {
-        nodes = [:]
-        numbers = [:]
+        nodes = []
+        freePlaces = []
+        files = [:]
     }
 }
