@@ -126,6 +126,8 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
     public var propagations: [MountFlags] = []
     /// What the directory has that is covered is copied into it.
     public var copiesUp = false
+    /// Of a tree of the host: inside are the users and groups of its files, outside those that they are for the machine (an id-mapped mount, mount_setattr(2)).
+    public var identities: IdentityMap?
 
     public init(destination: Text, type: Text, source: MountSource, flags: MountFlags = [], data: Text = "") {
         self.destination = destination
@@ -143,6 +145,7 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
         data.encode(into: &encoder)
         encoder.integers(propagations.map { $0.rawValue })
         encoder.boolean(copiesUp)
+        encoder.optional(identities)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -154,6 +157,7 @@ public struct MountSpec: WireCodable, Equatable, Sendable {
         let numbers = try decoder.integers(atMost: 16)
         propagations = numbers.map { MountFlags(rawValue: $0) }
         copiesUp = try decoder.boolean()
+        identities = try decoder.optional()
     }
 }
 
@@ -252,6 +256,8 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
     public var deviceProgram: [UInt8]
     /// All processes and threads of the container (pids.max); 0: no limit.
     public var processLimit: UInt32
+    /// Those of the user namespace that the container is in; nil: the machine's. What `mounts` and `devices` say of users and groups is as outside.
+    public var identities: IdentityMap?
 
     /// 4096 instructions.
     public static let deviceProgramLimit = 32768
@@ -274,6 +280,7 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         readOnlyPaths = []
         deviceProgram = []
         processLimit = 0
+        identities = nil
     }
 
     public func encode(into encoder: inout WireEncoder) {
@@ -294,6 +301,7 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         encoder.list(readOnlyPaths)
         encoder.byteString(deviceProgram)
         encoder.integer(processLimit)
+        encoder.optional(identities)
     }
 
     public init(from decoder: inout WireDecoder) throws(WireError) {
@@ -314,5 +322,6 @@ public struct ContainerSpec: WireCodable, Equatable, Sendable {
         readOnlyPaths = try decoder.list(atMost: 256)
         deviceProgram = try decoder.byteString(atMost: ContainerSpec.deviceProgramLimit)
         processLimit = try decoder.integer()
+        identities = try decoder.optional()
     }
 }

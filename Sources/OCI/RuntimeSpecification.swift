@@ -67,6 +67,9 @@ public struct RuntimeSpecification: Equatable, Sendable {
         public var type: String
         public var source: String
         public var options: [String]
+        /// Container: in the source; host: where it is mounted.
+        public var userMappings: [IdentityMapping] = []
+        public var groupMappings: [IdentityMapping] = []
     }
 
     public struct Hook: Equatable, Sendable {
@@ -95,6 +98,13 @@ public struct RuntimeSpecification: Equatable, Sendable {
         public var path: String?
     }
 
+    /// Consecutive users, or groups, of a user namespace.
+    public struct IdentityMapping: Equatable, Sendable {
+        public var container: UInt32
+        public var host: UInt32
+        public var size: UInt32
+    }
+
     /// A device node to be made.
     public struct DeviceNode: Equatable, Sendable {
         public var path: String
@@ -119,6 +129,8 @@ public struct RuntimeSpecification: Equatable, Sendable {
     public var hooks: Hooks
     public var annotations: [String: String]
     public var namespaces: [Namespace]
+    public var userMappings: [IdentityMapping]
+    public var groupMappings: [IdentityMapping]
     /// By their names, as in `net.core.somaxconn`.
     public var parameters: [String: String]
     public var resources: RuntimeResources
@@ -157,6 +169,8 @@ public struct RuntimeSpecification: Equatable, Sendable {
         var linux = Linux()
         if let found = try object.object("linux", { fields throws(FieldError) in try Linux(fields) }) { linux = found }
         namespaces = linux.namespaces
+        userMappings = linux.userMappings
+        groupMappings = linux.groupMappings
         parameters = linux.parameters
         resources = linux.resources
         devices = linux.devices
@@ -176,8 +190,6 @@ public struct RuntimeSpecification: Equatable, Sendable {
         (["process", "ioPriority"], "priorities of input and output are not supported"),
         (["process", "execCPUAffinity"], "affinities are not supported"),
         (["hooks", "createContainer"], "programs of the host can't run in the container's namespaces, which are a machine's"),
-        (["linux", "uidMappings"], "user namespaces are not supported: the machine is a wall of its own"),
-        (["linux", "gidMappings"], "user namespaces are not supported: the machine is a wall of its own"),
         (["linux", "timeOffsets"], "time namespaces are not supported"),
         (["linux", "netDevices"], "network devices can't be moved into a machine"),
         (["linux", "intelRdt"], "resctrl is not supported"),
@@ -270,9 +282,8 @@ extension RuntimeSpecification.Mount {
         type = try object.string("type") ?? ""
         source = try object.string("source") ?? ""
         options = try object.strings("options") ?? []
-        for name in ["uidMappings", "gidMappings"] where object.value(name) != nil {
-            throw FieldError(path: name, problem: ": id-mapped mounts are not supported")
-        }
+        userMappings = try object.list("uidMappings") { item throws(FieldError) in try .init(JSONObject(item)) } ?? []
+        groupMappings = try object.list("gidMappings") { item throws(FieldError) in try .init(JSONObject(item)) } ?? []
     }
 }
 
@@ -300,6 +311,8 @@ extension RuntimeSpecification.Hooks {
 /// The object `linux`.
 private struct Linux {
     var namespaces: [RuntimeSpecification.Namespace] = []
+    var userMappings: [RuntimeSpecification.IdentityMapping] = []
+    var groupMappings: [RuntimeSpecification.IdentityMapping] = []
     var parameters: [String: String] = [:]
     var resources = RuntimeResources()
     var devices: [RuntimeSpecification.DeviceNode] = []
@@ -318,6 +331,8 @@ private struct Linux {
                 return RuntimeSpecification.Namespace(
                     type: try fields.require("type", try fields.string("type")), path: try fields.string("path"))
             } ?? []
+        userMappings = try object.list("uidMappings") { item throws(FieldError) in try .init(JSONObject(item)) } ?? []
+        groupMappings = try object.list("gidMappings") { item throws(FieldError) in try .init(JSONObject(item)) } ?? []
         parameters = try object.object("sysctl") { fields throws(FieldError) in try fields.texts() } ?? [:]
         resources = try object.object("resources") { fields throws(FieldError) in try RuntimeResources(fields) } ?? resources
         devices = try object.list("devices") { item throws(FieldError) in try RuntimeSpecification.DeviceNode(JSONObject(item)) } ?? []
@@ -330,6 +345,14 @@ private struct Linux {
         guard known.contains(rootPropagation) else {
             throw FieldError(path: "rootfsPropagation", problem: " \"\(rootPropagation)\" is none of private, slave, shared and unbindable")
         }
+    }
+}
+
+extension RuntimeSpecification.IdentityMapping {
+    fileprivate init(_ object: JSONObject) throws(FieldError) {
+        container = try object.require("containerID", try object.unsigned("containerID"))
+        host = try object.require("hostID", try object.unsigned("hostID"))
+        size = try object.require("size", try object.unsigned("size"))
     }
 }
 

@@ -133,6 +133,35 @@ import Wire
         #expect(try plan(linux: linux).cpus == count)
     }
 
+    static func users(_ mappings: String) -> String {
+        #", "namespaces": [{"type": "user"}], "gidMappings": [{"containerID": 0, "hostID": 200, "size": 100}], "uidMappings": ["# + mappings + "]"
+    }
+
+    @Test func usersOfANamespaceAreOutsideOfIt() throws {
+        let linux = Self.users(#"{"containerID": 0, "hostID": 100, "size": 3}, {"containerID": 3, "hostID": 7, "size": 10}"#)
+        let mounts = #", "mounts": [{"destination": "/x", "type": "tmpfs", "options": ["uid=4", "gid=5", "size=1k", "uid=x"]}]"#
+        let (container, process, _) = try messages(
+            try plan(mounts, linux: linux + #", "devices": [{"path": "/dev/x", "type": "c", "uid": 2, "gid": 1}]"#))
+        let map = try #require(container.identities)
+        #expect([0, 2, 3, 12, 13].map { map.user(outside: $0) } == [100, 102, 7, 16, nil] && map.group(outside: 99) == 299)
+        #expect(container.mounts[0].data == "uid=8,gid=205,size=1k,uid=x" && container.devices[0].user == 102 && container.devices[0].group == 201)
+        #expect(container.mounts[0].identities == nil)
+        // The process's own are the namespace's.
+        #expect(process.user == "5:6")
+        #expect(try messages(try plan()).0.identities == nil)
+    }
+
+    @Test func mountsHaveUsersOfTheirOwn() throws {
+        func map(_ outside: Int) -> String { #"[{"containerID": 0, "hostID": \#(outside), "size": 1}]"# }
+        let mappings = #""uidMappings": \#(map(5)), "gidMappings": \#(map(6))"#
+        let mounts = #", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["rbind"], \#(mappings)}]"#
+        let (container, _, _) = try messages(try plan(mounts))
+        #expect(container.mounts[0].identities?.user(outside: 0) == 5 && container.mounts[0].identities?.group(outside: 0) == 6)
+        let likeTheContainer = #", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["rbind", "idmap"]}]"#
+        let (other, _, _) = try messages(try plan(likeTheContainer, linux: Self.users(#"{"containerID": 0, "hostID": 100, "size": 30}"#)))
+        #expect(other.mounts[0].identities == other.identities && other.identities != nil)
+    }
+
     @Test func parametersAreFiles() throws {
         let (container, _, _) = try messages(try plan(linux: #", "sysctl": {"net.ipv4.conf.eth0/1.forwarding": "1", "kernel.msgmax": "5"}"#))
         #expect(container.parameters.map(\.path) == ["/proc/sys/kernel/msgmax", "/proc/sys/net/ipv4/conf/eth0.1/forwarding"])
@@ -140,11 +169,27 @@ import Wire
 
     @Test(arguments: [
         ("", #", "namespaces": [{"type": "ipc", "path": "/proc/1/ns/ipc"}]"#, "linux.namespaces[0].path"),
-        ("", #", "namespaces": [{"type": "user"}]"#, "linux.namespaces[0]"), ("", #", "intelRdt": {"closID": "x"}"#, "linux.intelRdt"),
+        ("", #", "namespaces": [{"type": "user", "path": "/proc/1/ns/user"}]"#, "linux.namespaces[0].path"),
+        ("", #", "namespaces": [{"type": "user"}]"#, "linux.uidMappings is missing"),
+        ("", #", "uidMappings": [{"containerID": 0, "hostID": 9, "size": 9}]"#, "linux.uidMappings is there, but"),
+        ("", users(#"{"containerID": 0, "hostID": 9, "size": 5}"#), "linux.uidMappings says nothing of user 5"),
+        ("", users(#"{"containerID": 1, "hostID": 9, "size": 50}"#), "linux.uidMappings says nothing of user 0"),
+        ("", users(#"{"containerID": 0, "hostID": 9, "size": 0}"#), "linux.uidMappings[0].size 0 leads"),
+        ("", users(#"{"containerID": 0, "hostID": 9, "size": 4294967290}"#), "linux.uidMappings[0].size 4294967290 leads"),
+        (
+            "", users(Array(repeating: #"{"containerID": 0, "hostID": 9, "size": 9}"#, count: 341).joined(separator: ",")),
+            "linux.uidMappings has more"
+        ),
+        ("", #", "intelRdt": {"closID": "x"}"#, "linux.intelRdt"),
         (#", "mounts": [{"destination": "x", "type": "tmpfs"}]"#, "", "mounts[0].destination"),
         (#", "mounts": [{"destination": "/x", "type": "nfs"}]"#, "", "mounts[0].type"),
         (#", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["idmap"]}]"#, "", "mounts[0].options"),
         (#", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["ridmap"]}]"#, "", "mounts[0].options"),
+        (#", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "options": ["idmap=uids=0-1-2"]}]"#, "", "mounts[0].options"),
+        (
+            #", "mounts": [{"destination": "/x", "type": "bind", "source": "/y", "uidMappings": [{"containerID": 0, "hostID": 5, "size": 1}]}]"#, "",
+            "mounts[0] has one of"
+        ),
         (#", "hostname": "a\u0000b""#, "", "hostname"),
     ])
     func whatCannotBeIsNamed(members: String, linux: String, field: String) {

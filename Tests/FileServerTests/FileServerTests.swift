@@ -134,6 +134,7 @@ private func expectErrno(_ errno: Int32, _ location: SourceLocation = #_sourceLo
         #expect(try served.mode(of: 1) == S_IFDIR | 0o555)
         for name in ["1", "00", "-1", "x"] { expectErrno(ENOENT) { _ = try served.lookUp(name, in: 1) } }
         expectErrno(EPERM) { _ = try served.ask(9, node: 1, le(0o755, 0) + text("new")) }
+        expectErrno(ENODATA) { _ = try served.ask(22, node: 1, le(64, 0) + text("system.posix_acl_access")) }
     }
 
     /// So that a guest that makes a file needn't ask twice.

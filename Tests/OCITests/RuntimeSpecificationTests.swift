@@ -58,6 +58,12 @@ import Testing
         #expect(found.devices.map(\.mode) == [0o640, 0o666] && found.devices.map(\.major) == [7, 0] && found.devices.map(\.user) == [5, 0])
     }
 
+    @Test func usersOfANamespaceAreRead() throws {
+        let found = try parse(
+            configuration("", process: "", linux: #", "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 5}], "gidMappings": []"#))
+        #expect(found.userMappings.map(\.host) == [1000] && found.userMappings.map(\.size) == [5] && found.groupMappings.isEmpty)
+    }
+
     @Test func whatTheHostLimitsIsRead() throws {
         let text = """
             {"memory": {"reservation": 5}, "cpu": {"cpus": "0-1", "mems": "0"}, "unified": {"memory.high": "max"}, "hugepageLimits": [{"pageSize": "2MB", "limit": 9}],
@@ -72,7 +78,6 @@ import Testing
 
     @Test(arguments: [
         ("", #", "scheduler": {"policy": "SCHED_FIFO"}"#, "", "process.scheduler"),
-        ("", "", #", "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 1}]"#, "linux.uidMappings"),
         ("", "", #", "intelRdt": {"closID": "x"}"#, "linux.intelRdt"),
         ("", "", #", "resources": {"cpu": {"realtimeRuntime": 5}}"#, "linux.resources.cpu.realtimeRuntime"),
         ("", "", #", "resources": {"network": {"classID": 5}}"#, "linux.resources.network"),
@@ -96,6 +101,10 @@ import Testing
         (
             #"{"ociVersion": "1.0.0", "root": {"path": "x"}, "process": {"args": ["x"], "cwd": "/", "oomScoreAdj": 2000}}"#,
             "process.oomScoreAdj 2000 is not from"
+        ),
+        (
+            #"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"uidMappings": [{"containerID": 0}]}}"#,
+            "linux.uidMappings[0].hostID is missing"
         ),
         (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"devices": [{"path": "x", "type": "c"}]}}"#, "linux.devices[0].path \"x\""),
         (#"{"ociVersion": "1.0.0", "root": {"path": "x"}, "linux": {"devices": [{"path": "/x", "type": "q"}]}}"#, "linux.devices[0].type \"q\""),

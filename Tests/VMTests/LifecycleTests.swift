@@ -432,6 +432,74 @@ extension VirtualMachines {
             try delete("one", before)
         }
 
+        /// Container roots of engines that remap users: what they make belongs to others on the host, and what is the host's root's is nobody's there.
+        @Test(.enabled(if: Project.isRoot, "only root's files can belong to others")) func usersOfANamespaceAreOthersOutside() throws {
+            for (name, mode) in [("tmp", 0o777), ("etc", 0o755)] {
+                try FileManager.default.setAttributes(
+                    [.ownerAccountID: 100_000, .groupOwnerAccountID: 200_000, .posixPermissions: mode], ofItemAtPath: bundle.root + "/" + name)
+            }
+            try Data("secret\n".utf8).write(to: URL(filePath: bundle.root + "/secret"))
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: bundle.root + "/secret")
+            let shared = swiftlet.directory.path + "/shared"
+            try FileManager.default.createDirectory(atPath: shared, withIntermediateDirectories: false)
+            func map(_ outside: Int) -> [[String: Any]] { [["containerID": 0, "hostID": outside, "size": 1]] }
+            let before = try leftovers()
+            try bundle.write(["/bin/sh", "-c", "id -u > /tmp/first; exec sleep 1000"]) { configuration in
+                configuration["linux"] = [
+                    "namespaces": ["pid", "network", "ipc", "uts", "mount", "user", "cgroup"].map { ["type": $0] },
+                    "uidMappings": [["containerID": 0, "hostID": 100_000, "size": 1000]],
+                    "gidMappings": [["containerID": 0, "hostID": 200_000, "size": 10], ["containerID": 10, "hostID": 300_000, "size": 100]],
+                    "devices": [["path": "/dev/mine", "type": "c", "major": 1, "minor": 3, "uid": 7, "gid": 11]],
+                ]
+                configuration["mounts"] =
+                    (configuration["mounts"] as? [Any] ?? []) + [
+                        ["destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755", "size=1m"]] as [String: Any],
+                        ["destination": "/theirs", "type": "tmpfs", "source": "tmpfs", "options": ["uid=7", "gid=11"]] as [String: Any],
+                        // Id-mapped: root's files are the container's root's, or another's, and so are new ones on the host.
+                        ["destination": "/shared", "type": "bind", "source": shared, "options": ["rbind", "idmap"]] as [String: Any],
+                        [
+                            "destination": "/moved", "type": "bind", "source": shared, "options": ["rbind"], "uidMappings": map(100_007),
+                            "gidMappings": map(300_001),
+                        ] as [String: Any],
+                    ]
+            }
+            let process = try create("one")
+            #expect(try command(["start", "one"]).ending == .exited(0))
+            let script = """
+                cat /tmp/first; cd /tmp; touch own; stat -c '%u %g' own . / /run /theirs /dev/mine; touch /run/x && echo x > /dev/null && echo writable
+                /bin/busybox tr -s ' ' < /proc/self/uid_map; /bin/busybox tr -s ' ' < /proc/self/gid_map
+                for command in 'cat /secret' 'touch /bin/x' 'hostname other' '/bin/busybox mount -t tmpfs x /tmp'; do $command 2>/dev/null && echo "$command went well"; done; true
+                """
+            expectOutput(
+                try swiftlet.start(root + ["exec", "one", "/bin/sh", "-c", script], .noInput).finish(),
+                "0\n0 0\n0 0\n65534 65534\n0 0\n7 11\n7 11\nwritable\n 0 100000 1000\n 0 200000 10\n 10 300000 100\n")
+            expectOutput(
+                try swiftlet.start(
+                    root + ["exec", "one", "/bin/sh", "-c", "touch /shared/file; stat -c '%u %g' /shared/file /moved/file"], .noInput
+                ).finish(), "0 0\n7 11\n")
+            let file = try FileManager.default.attributesOfItem(atPath: shared + "/file")
+            #expect(file[.ownerAccountID] as? Int == 0 && file[.groupOwnerAccountID] as? Int == 0, "\(file)")
+            // More rights are rights over what is the namespace's.
+            let privileged = ["exec", "--cap", "CAP_SYS_ADMIN", "one", "/bin/sh", "-c"]
+            let tries = """
+                hostname other && hostname; /bin/busybox mount -t tmpfs x /tmp && echo mounted; cat /secret 2>/dev/null || echo no secret
+                /bin/busybox umount /dev 2>/dev/null || echo locked
+                """
+            expectOutput(
+                try swiftlet.start(root + privileged + [tries], .noInput).finish(), "other\nmounted\nno secret\nlocked\n")
+            let user = [
+                "exec", "-u", "7:11", "--cwd", "/theirs", "one", "/bin/sh", "-c",
+                "id -u; id -g; touch /theirs/y; cat < /proc/self/fd/0; echo x > /proc/self/fd/1",
+            ]
+            expectOutput(try swiftlet.start(root + user, .noInput).finish(), "7\n11\nx\n")
+            try refuses(["exec", "-u", "2000", "one", "/bin/true"], "the process can't become user 2000", status: 255)
+            let own = try FileManager.default.attributesOfItem(atPath: bundle.root + "/tmp/own")
+            #expect(own[.ownerAccountID] as? Int == 100_000 && own[.groupOwnerAccountID] as? Int == 200_000, "\(own)")
+            #expect(try command(["kill", "one", "KILL"]).ending == .exited(0))
+            #expect(process.finish().text == "")
+            try delete("one", before)
+        }
+
         @Test func aBundleWithATerminalNeedsAPlaceForIt() throws {
             try bundle.write(["/bin/true"]) { configuration in
                 var process = configuration["process"] as? [String: Any] ?? [:]

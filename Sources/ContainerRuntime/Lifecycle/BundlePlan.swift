@@ -52,6 +52,7 @@ struct BundlePlan {
         self.trees = trees
         self.mounts = mounts
         try checkNamespaces()
+        try checkIdentities()
         try checkTexts()
         try process.checkTexts()
     }
@@ -64,7 +65,7 @@ struct BundlePlan {
     /// mount(8)'s words that a bind mount may have; it takes no others.
     private static let bindOptions: Set<String> = [
         "bind", "rbind", "ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "noatime", "atime", "nodiratime",
-        "relatime", "strictatime", "sync", "async", "dirsync", "defaults",
+        "relatime", "strictatime", "sync", "async", "dirsync", "defaults", "idmap", "ridmap",
     ]
     /// What the guest's kernel knows and what is harmless there.
     private static let types: Set<String> = ["proc", "tmpfs", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"]
@@ -75,7 +76,9 @@ struct BundlePlan {
         }
         if mount.isBind {
             // mount(2) ignores data like size=1k here.
-            let isUnknown = { (option: String) in !bindOptions.contains(option) && MountFlags.propagation(option) == nil && !option.contains("=") }
+            let isUnknown = { (option: String) in
+                option.hasPrefix("idmap=") || !bindOptions.contains(option) && MountFlags.propagation(option) == nil && !option.contains("=")
+            }
             guard let option = mount.options.first(where: isUnknown) else { return }
             throw .bundle(field: field + ".options", problem: " \"\(option)\" is not supported for a bind mount")
         }
@@ -91,13 +94,12 @@ struct BundlePlan {
         for (index, namespace) in specification.namespaces.enumerated() {
             let field = "linux.namespaces[\(index)]"
             switch namespace.type {
-            case "pid", "ipc", "uts", "mount", "cgroup":
+            case "pid", "ipc", "uts", "mount", "cgroup", "user":
                 guard let path = namespace.path, !path.isEmpty else { continue }
                 if isInPod, Self.namespacesOfPods.contains(namespace.type) { continue }
                 throw .bundle(field: field + ".path", problem: " \"\(path)\": a machine can't be in somebody else's \(namespace.type) namespace")
             // The guest has no network but its own loopback, wherever the VMM is.
             case "network": continue
-            case "user": throw .bundle(field: field, problem: ": user namespaces are not supported: the machine is a wall of its own")
             case "time": continue
             default: throw .bundle(field: field + ".type", problem: " \"\(namespace.type)\" is no namespace")
             }
@@ -227,16 +229,17 @@ struct BundlePlan {
         spec.domainName = Text(specification.domainName)
         spec.hasTrees = true
         spec.mounts = mounts.map { mount, tree in
-            guard let tree else { return mount.inGuest }
+            guard let tree else { return mount.inGuest(identities) }
             var spec = MountSpec(
                 destination: Text(mount.destination), type: "bind", source: trees[tree].isFile ? .file(UInt32(tree)) : .directory(UInt32(tree)),
                 flags: MountFlags.parse(mount.options).flags.subtracting([.bind, .recursive]))
             spec.propagations = mount.propagations
+            spec.identities = identities(of: mount)
             return spec
         }
         spec.makesDevices = !mounts.contains { $0.tree != nil && $0.mount.destination == "/dev" }
         // A /dev of the host's is left as it is, as by runc.
-        if spec.makesDevices { spec.devices = specification.devices.map(DeviceNode.init) }
+        if spec.makesDevices { spec.devices = specification.devices.map { DeviceNode($0, identities) } }
         spec.parameters = specification.parameters.sorted { $0.key < $1.key }.map { name, value in
             let path = "/proc/sys/" + String(name.map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
             return InjectedFile(path: Text(path), mode: 0, contents: Array(value.utf8))
@@ -245,6 +248,7 @@ struct BundlePlan {
         spec.readOnlyPaths = Self.unique(specification.readOnlyPaths).map { Text($0) }
         spec.deviceProgram = DeviceProgram.compile(deviceRules)
         spec.processLimit = UInt32(clamping: max(0, specification.resources.processes ?? 0))
+        spec.identities = identities
         return spec
     }
 
@@ -270,11 +274,12 @@ extension RuntimeSpecification.Mount {
         return all.allSatisfy { $0.contains(.private) } ? [] : all
     }
 
-    fileprivate var isBind: Bool { type == "bind" || options.contains("bind") || options.contains("rbind") }
+    var isBind: Bool { type == "bind" || options.contains("bind") || options.contains("rbind") }
 
-    /// As the guest's kernel has it: control groups are version 2 there.
-    fileprivate var inGuest: MountSpec {
-        let (flags, data) = MountFlags.parse(options.filter { !["tmpcopyup", "notmpcopyup"].contains($0) })
+    /// As the guest's kernel has it: control groups are version 2 there, and it mounts outside of the container's user namespace.
+    fileprivate func inGuest(_ identities: IdentityMap?) -> MountSpec {
+        let words = options.filter { !["tmpcopyup", "notmpcopyup"].contains($0) }
+        let (flags, data) = MountFlags.parse(identities.map { identities in words.map { identities.outside(option: $0) } } ?? words)
         var spec = MountSpec(
             destination: Text(destination), type: type == "cgroup" ? "cgroup2" : Text(type), source: .name(Text(source.isEmpty ? type : source)),
             flags: flags, data: data)
@@ -285,10 +290,12 @@ extension RuntimeSpecification.Mount {
 }
 
 extension DeviceNode {
-    fileprivate init(_ node: RuntimeSpecification.DeviceNode) {
+    fileprivate init(_ node: RuntimeSpecification.DeviceNode, _ identities: IdentityMap?) {
         // S_IFBLK, S_IFIFO, S_IFCHR
         let kind: UInt32 = node.type == "b" ? 0o060000 : node.type == "p" ? 0o010000 : 0o020000
-        self.init(path: Text(node.path), mode: kind | node.mode, major: node.major, minor: node.minor, user: node.user, group: node.group)
+        self.init(
+            path: Text(node.path), mode: kind | node.mode, major: node.major, minor: node.minor,
+            user: identities?.user(outside: node.user) ?? node.user, group: identities?.group(outside: node.group) ?? node.group)
     }
 }
 

@@ -110,8 +110,13 @@ final class Agent {
             do { try ControlGroup.prepareMachine() } catch { throw Failure(.agent, "control groups can't be mounted: \(error)") }
             if spec.hasTrees { try RootFileSystem.mountTrees() }
         }
+        var identities: [Int32] = []
+        if spec.identities != nil || spec.mounts.contains(where: { $0.identities != nil }) {
+            try UserNamespace.prepare()
+            for mount in spec.mounts { if let map = mount.identities { identities.append(try UserNamespace.make(map)) } }
+        }
         try RootFileSystem.mount(spec)
-        containers.append(Container(spec, group: try ControlGroup.make(spec)))
+        containers.append(Container(spec, group: try ControlGroup.make(spec), identities: identities))
         host.mark(.rootReady)
         host.send(.containerReady(container: spec.container))
     }
@@ -156,6 +161,12 @@ final class Agent {
         if let packet = try? InputOutput.receive(process.report.raw, atMost: Report.lengthLimit), !packet.bytes.isEmpty {
             if let failure = Report.failure(packet.bytes) { process.failure = failure }
             if packet.bytes[0] == ReportTag.ready { host.send(.processReady(process: process.number)) }
+            if packet.bytes[0] == ReportTag.userNamespace, let identities = process.container.spec.identities {
+                do throws(Failure) {
+                    try UserNamespace.write(identities, of: process.pid)
+                    try? InputOutput.send(process.report.raw, [ReportTag.userNamespace])
+                } catch { Report.send(error, on: process.report.raw) }
+            }
             if packet.bytes[0] == ReportTag.terminal, packet.descriptor >= 0 { connectTerminal(process, OwnedDescriptor(owning: packet.descriptor)) }
             return
         }

@@ -13,12 +13,15 @@ final class Container {
     }
 
     let spec: ContainerSpec
+    /// A user namespace for each of its mounts that is id-mapped, in their order; never closed.
+    let identities: [Int32]
     /// Its control group's directory.
     let group: OwnedDescriptor
     var state: State
 
-    init(_ spec: ContainerSpec, group: consuming OwnedDescriptor) {
+    init(_ spec: ContainerSpec, group: consuming OwnedDescriptor, identities: [Int32]) {
         self.spec = spec
+        self.identities = identities
         self.group = group
         state = .ready
     }

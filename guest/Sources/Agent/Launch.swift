@@ -32,6 +32,7 @@ struct Launch {
     private func prepare() throws(Failure) {
         Processes.resetSignals()
         Processes.startSession()
+        if let identities = container.spec.identities { try actAsRoot(of: identities) }
         if let joins {
             // Until execve(2), what this process still holds of the agent's must not be reached by tracing it from inside.
             Processes.forbidTracing()
@@ -41,7 +42,7 @@ struct Launch {
         } else {
             // Only now, born into its control group: the namespace's root is the group that its maker is in.
             do { try Processes.enterNew(.cgroup) } catch { throw Failure(.agent, "the container's namespaces can't be made: \(error)") }
-            let trees = try Mounts.takeTrees(container.spec)
+            let trees = try Mounts.takeTrees(container)
             try enterRoot()
             umask(0)
             for file in container.spec.files { try Unpacker.inject(file) }
@@ -63,6 +64,7 @@ struct Launch {
         try connectStreams(identity)
         if joins == nil { try Mounts.restrict(container.spec) }
         try limit()
+        if container.spec.identities != nil { try enterUserNamespace() }
 
         var environment = process.environment.map { $0.bytes }
         let home: StaticString = "HOME="
@@ -78,6 +80,31 @@ struct Launch {
         for number in 0..<process.hooks.count { try Hook.run(process.hooks[number], number, process.state) }
         InputOutput.writeByte(timeline, TimelineMark.processExecuted.rawValue, at: Int64(AgentProtocol.timelinePort))
         throw Command.failure(name, Processes.execute(path, arguments: arguments, environment: environment, filter: process.filter))
+    }
+
+    /// What is made in the container's root and mounted there is its own root's, not the machine's.
+    private func actAsRoot(of identities: IdentityMap) throws(Failure) {
+        guard let user = identities.user(outside: 0), let group = identities.group(outside: 0) else {
+            throw Failure(.configuration, "the container's user namespace has no root")
+        }
+        do { try Processes.actOnFiles(asUser: user, group: group) } catch {
+            throw Failure(.agent, "the container's root can't be acted for: \(error)")
+        }
+    }
+
+    /// Last, for everything before needs the machine's root. The mounts and names that are the container's by now get namespaces anew, which belong to its own
+    /// root.
+    private func enterUserNamespace() throws(Failure) {
+        do throws(SystemError) {
+            if let joins { return try Processes.join(.user, of: joins) }
+            try Processes.enterNew(.user)
+            try InputOutput.send(report, [ReportTag.userNamespace])
+        } catch { throw Failure(.agent, "the container's user namespace can't be made: \(error)") }
+        guard let answer = try? InputOutput.receive(report, atMost: Report.lengthLimit), !answer.bytes.isEmpty else { Processes.exit(125) }
+        if let failure = Report.failure(answer.bytes) { throw failure }
+        do { try Processes.enterNew([.mount, .hostName, .cgroup]) } catch {
+            throw Failure(.agent, "the namespaces of the container's root can't be made: \(error)")
+        }
     }
 
     /// A report that ends means an agent that has ended, and everything with it.
@@ -111,12 +138,18 @@ struct Launch {
     }
 
     private func connectStreams(_ identity: Identity) throws(Failure) {
+        let identities = container.spec.identities
+        // Nobody's where the namespace doesn't know them: `become` says so.
+        let user = identities == nil ? identity.user : identities?.user(outside: identity.user) ?? 0
+        let group = identities == nil ? identity.group : identities?.group(outside: identity.group) ?? 0
+        // tty
+        let terminals = identities == nil ? 5 : identities?.group(outside: 5) ?? 5
         do throws(SystemError) {
             if case .terminal(_, let size) = process.streams {
                 let master = try Terminal.openMaster()
                 let peer = try Terminal.openPeer(of: master.raw)
                 Terminal.resize(master.raw, rows: size.rows, columns: size.columns)
-                try FileSystem.changeOwner(peer.raw, user: identity.user, group: 5)
+                try FileSystem.changeOwner(peer.raw, user: user, group: terminals)
                 if joins == nil { try Mounts.bindConsole(terminal: try Terminal.number(of: master.raw)) }
                 try InputOutput.send(report, [ReportTag.terminal], descriptor: master.raw)
                 Terminal.makeControlling(peer.raw)
@@ -127,7 +160,7 @@ struct Launch {
             for end in [input, output, error] {
                 if end >= 0 {
                     // /proc/self/fd/N opens a pipe anew, with the checks of open(2): it must belong to the process's user.
-                    try FileSystem.changeOwner(end, user: identity.user, group: identity.group)
+                    try FileSystem.changeOwner(end, user: user, group: group)
                     let descriptor = OwnedDescriptor(owning: end)
                     try descriptor.duplicate(to: number)
                 } else {

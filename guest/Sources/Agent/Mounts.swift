@@ -39,15 +39,18 @@ private let links: [(StaticString, StaticString)] = [
 
 enum Mounts {
     /// A detached copy of each of the host's trees that is to be mounted, in the order of the mounts: from inside the container nothing leads to them any more.
-    static func takeTrees(_ spec: ContainerSpec) throws(Failure) -> [Int32] {
+    static func takeTrees(_ container: Container) throws(Failure) -> [Int32] {
         var trees: [Int32] = []
-        for mount in spec.mounts {
+        var identities = container.identities[...]
+        for mount in container.spec.mounts {
             switch mount.source {
             case .name: break
             case .directory(let number), .file(let number):
-                do throws(SystemError) { trees.append(try FileSystem.copyTree(RootFileSystem.tree(number))) } catch {
-                    throw Failure(.agent, "the host's files for '\(name: mount.destination.bytes)' can't be reached: \(error)")
-                }
+                do throws(SystemError) {
+                    let tree = try FileSystem.copyTree(RootFileSystem.tree(number))
+                    if mount.identities != nil, let namespace = identities.popFirst() { try FileSystem.mapIdentities(ofTree: tree, by: namespace) }
+                    trees.append(tree)
+                } catch { throw Failure(.agent, "the host's files for '\(name: mount.destination.bytes)' can't be reached: \(error)") }
             }
         }
         return trees

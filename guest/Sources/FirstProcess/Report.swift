@@ -1,5 +1,5 @@
 // What a child tells PID 1 before it executes the container's program, in packets: a tag and a payload. The end of the socket means success.
-// One that was told to wait says that it is ready, and is answered by the same tag.
+// One that was told to wait says that it is ready, and is answered by the same tag; so is one that has made a user namespace, when this knows its users, or by a failure.
 internal import AgentProtocol
 internal import GuestSystem
 
@@ -9,6 +9,7 @@ public enum ReportTag {
     /// The terminal's master comes along.
     public static let terminal: UInt8 = 2
     public static let ready: UInt8 = 3
+    public static let userNamespace: UInt8 = 4
 }
 
 public enum Report {

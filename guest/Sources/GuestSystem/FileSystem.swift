@@ -155,6 +155,11 @@ public enum FileSystem {
         try systemCall { unsafe path.use { unsafe guest_copy_tree($0) } }
     }
 
+    /// The files of what `copyTree` returned belong to others there: as the user namespace `namespace` has it.
+    @inline(never) public static func mapIdentities(ofTree tree: Int32, by namespace: Int32) throws(SystemError) {
+        try systemCall { guest_map_identities(tree, namespace) }
+    }
+
     /// Mounts what `copyTree` returned; links are followed.
     @inline(never) public static func attachTree(_ tree: Int32, to target: CPath) throws(SystemError) {
         try systemCall { unsafe target.use { unsafe guest_attach_tree(tree, $0) } }

@@ -15,6 +15,7 @@ public struct NamespaceFlags: OptionSet, Sendable {
     public static let cgroup = NamespaceFlags(rawValue: 0x0200_0000)
     public static let hostName = NamespaceFlags(rawValue: 0x0400_0000)
     public static let interprocess = NamespaceFlags(rawValue: 0x0800_0000)
+    public static let user = NamespaceFlags(rawValue: 0x1000_0000)
     public static let process = NamespaceFlags(rawValue: 0x2000_0000)
 }
 
@@ -50,6 +51,9 @@ public enum Processes {
         var buffer = [UInt8](repeating: 0, count: 1024)
         while (try? InputOutput.read(descriptor, into: &buffer, count: buffer.count)) != nil {}
     }
+
+    /// Until a signal ends it.
+    @inline(never) public static func waitForEver() -> Never { while true { pause() } }
 
     /// _exit(2).
     @inline(never) public static func exit(_ code: Int32) -> Never { guest_exit(code) }
@@ -124,6 +128,13 @@ public enum Processes {
         try systemCall { unsafe groups.withUnsafeBufferPointer { unsafe guest_setgroups($0.count, $0.baseAddress) } }
         try systemCall { guest_setresgid(group) }
         try systemCall { guest_setresuid(user) }
+    }
+
+    /// Files that are made and mounted from now on belong to others; the capabilities stay (SECBIT_NO_SETUID_FIXUP), until a user namespace is entered.
+    @inline(never) public static func actOnFiles(asUser user: UInt32, group: UInt32) throws(SystemError) {
+        try systemCall { guest_prctl(PR_SET_SECUREBITS, 1 << 2) }
+        setfsgid(group)
+        setfsuid(user)
     }
 
     /// Leaves only `capabilities` in the bounding set (capabilities(7)).
