@@ -11,7 +11,7 @@ RELEASE := $(STATIC) --scratch-path .build/static
 # The registry client takes TLS from the machine's libcurl, whose security fixes it must get.
 DYNAMIC := swift build -c release -Xswiftc -static-stdlib --scratch-path .build/dynamic
 
-.PHONY: all build unjailed executables configuration filters kernel initrd scratch images run test check bench fuzz soak install clean
+.PHONY: all build unjailed executables configuration filters kernel initrd scratch run test check bench fuzz soak install clean
 
 all: build
 
@@ -49,8 +49,7 @@ filters:
 kernel:
 	@echo '== guest kernel'
 	@mkdir -p build/share/swiftlet
-	@# Its make is not one of ours: it has processors of its own choice.
-	@env -u MAKEFLAGS kernel-config/build --output build/share/swiftlet/vmlinux
+	@kernel-config/build --output build/share/swiftlet/vmlinux
 
 initrd:
 	@echo "== guest agents"
@@ -65,13 +64,8 @@ run: build
 	@scripts/demo-image build/demo
 	@scripts/with-kvm -- build/bin/swiftlet run build/demo
 
-# What they need is built side by side: much of it keeps one processor busy, and images none.
-test:
-	@$(MAKE) --no-print-directory -j3 build images
+test: build
 	@scripts/test
-
-images:
-	@scripts/test-images build/test-images
 
 check:
 	@scripts/check
