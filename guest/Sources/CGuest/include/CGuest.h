@@ -62,12 +62,13 @@ static inline int guest_pivot_root(const char *root, const char *old) { return (
 
 // OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE; MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS.
 static inline int guest_copy_tree(const char *path) { return (int)syscall(428, AT_FDCWD, path, 1 | O_CLOEXEC | 0x8000); }
-// MOUNT_ATTR_IDMAP
+static inline int guest_attach_tree(int tree, const char *target) { return (int)syscall(429, tree, "", AT_FDCWD, target, 0x14); }
+
+// mount_setattr(2) with MOUNT_ATTR_IDMAP.
 static inline int guest_map_identities(int tree, int user_namespace) {
     struct { uint64_t set, clear, propagation, user_namespace; } attributes = {.set = 0x00100000, .user_namespace = (uint64_t)user_namespace};
     return (int)syscall(442, tree, "", 0x1000 /* AT_EMPTY_PATH */, &attributes, sizeof attributes);
 }
-static inline int guest_attach_tree(int tree, const char *target) { return (int)syscall(429, tree, "", AT_FDCWD, target, 0x14); }
 
 static inline ssize_t guest_getdents(int fd, void *buffer, size_t count) { return syscall(SYS_getdents64, fd, buffer, count); }
 
