@@ -20,17 +20,18 @@ prepare() {
     local verbose=
     [[ $1 != prepare ]] || verbose=1
     PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-    install_packages
+    install_packages "${lab_tools[@]}"
     mkdir -p "$lab_cache" || fail "cannot create the cache directory $lab_cache; set SWIFTLET_CACHE to a directory you may write"
     local lock
     exec {lock}>"$lab_cache/lock"
     flock "$lock"
-    [[ -d $lab_cache/kernel/lib/modules ]] || unpack_kernel
-    local kernel version
+    local kernel version mending
+    mending=interrupt_shadow-$(cat "$lab_sources"/interrupt-shadow/* | sha256sum | cut -c 1-16).ko
+    [[ -e $lab_cache/kernel/$mending ]] || unpack_kernel "$mending"
     kernel=$(realpath "$lab_cache/kernel")
     version=$(cd "$kernel/lib/modules" && printf '%s\n' *)
     modules_directory=$kernel/lib/modules/$version
-    build_initramfs "$kernel" "$version"
+    build_initramfs "$kernel" "$version" "$mending"
     exec {lock}>&-
     kernel_image=${SWIFTLET_LAB_KERNEL:-$kernel/vmlinux}
     [[ -f $kernel_image ]] || fail "the kernel image $kernel_image does not exist; unset SWIFTLET_LAB_KERNEL or name a file"
@@ -39,13 +40,14 @@ prepare() {
     [[ -z $verbose ]] || printf 'lab: ready (Linux %s, %s)\n' "$version" "$lab_cache" >&2
 }
 
+# install_packages TOOL:PACKAGE...: those whose tools are missing.
 install_packages() {
     local tool missing=()
-    for tool in "${lab_tools[@]}"; do
+    for tool; do
         type -P "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
     done
     # The initramfs has no C library: Debian's other busybox package won't do.
-    if [[ -e $busybox && " ${missing[*]} " != *" busybox-static "* ]] && ldd "$busybox" >/dev/null 2>&1; then
+    if [[ " $* " == *:busybox-static\ * && -e $busybox && " ${missing[*]} " != *" busybox-static "* ]] && ldd "$busybox" >/dev/null 2>&1; then
         missing+=(busybox-static)
     fi
     ((${#missing[@]} > 0)) || return 0
@@ -78,8 +80,8 @@ download_kernel() {
     [[ -n $package ]] && (cd "$1" && apt-get download "$package") </dev/null >"$1/log" 2>&1
 }
 
-# Unpacks Debian's kernel into the cache, without installing it: $lab_cache/kernel is a link to
-# kernel-PACKAGEVERSION/{vmlinux,lib/modules/…}.
+# unpack_kernel MODULE: unpacks Debian's kernel into the cache, without installing it: $lab_cache/kernel is a link to
+# kernel-PACKAGEVERSION/{vmlinux,lib/modules/…,MODULE}.
 unpack_kernel() {
     local package work
     printf 'lab: unpacking the kernel of linux-image-amd64\n' >&2
@@ -99,11 +101,32 @@ unpack_kernel() {
     mv "$work/files/lib/modules" "$work/kernel/lib/" 2>/dev/null || mv "$work/files/usr/lib/modules" "$work/kernel/lib/"
     depmod --basedir "$work/kernel" "${package#linux-image-}"
     uncompress_kernel "$work"/files/boot/vmlinuz-* "$work/kernel/vmlinux"
+    build_mending_module "$work" "${package#linux-image-}" "$work/kernel/$1"
     chmod -R go+rX "$work/kernel"
     rm -rf "$lab_cache/kernel-$version"
     mv "$work/kernel" "$lab_cache/kernel-$version"
     ln -sfn "kernel-$version" "$lab_cache/kernel"
     rm -rf "$work"
+}
+
+# build_mending_module WORKDIRECTORY KERNELVERSION OUTPUT: the module that mends the emulator's VMRUN (docs/lab.md, "Interrupts between STI and HLT").
+build_mending_module() {
+    local headers=linux-headers-$2 packages archive tree compiler
+    mapfile -t packages < <(apt-cache depends "$headers" 2>/dev/null | sed -n 's/^ *Depends: \(linux-headers-.*-common\|linux-kbuild-.*\)$/\1/p')
+    mkdir "$1/headers" "$1/module"
+    (cd "$1/headers" && apt-get download "$headers" "${packages[@]}") </dev/null >"$lab_cache/download.log" 2>&1 ||
+        fail "could not download $headers (apt-get's log: $lab_cache/download.log); as root, run: apt-get update"
+    for archive in "$1"/headers/*.deb; do dpkg-deb --extract "$archive" "$1/headers"; done
+    tree=$1/headers/usr/src/$headers
+    sed -i "s#^include /usr/src/#include $1/headers/usr/src/#" "$tree/Makefile"
+    # The one that compiled the kernel.
+    compiler=$(sed -n 's/^CC *=.*\(gcc-[0-9]*\)$/\1/p' "$tree/.kernelvariables")
+    install_packages "${compiler:-gcc}:${compiler:-gcc}" make:make
+    cp "$lab_sources"/interrupt-shadow/* "$1/module/"
+    make -C "$tree" "M=$1/module" modules </dev/null >"$lab_cache/module.log" 2>&1 ||
+        fail "could not compile a module for Linux $2 (its log: $lab_cache/module.log)"
+    strip --strip-debug -o "$3" "$1/module/interrupt_shadow.ko"
+    rm "$lab_cache/download.log" "$lab_cache/module.log"
 }
 
 # uncompress_kernel BZIMAGE OUTPUT: the ELF image inside, which QEMU starts through its PVH entry. Emulated,
@@ -119,15 +142,15 @@ uncompress_kernel() {
     cp "$1" "$2"
 }
 
-# build_initramfs KERNELDIRECTORY VERSION: sets $initramfs, which is named by a hash of what goes into it.
+# build_initramfs KERNELDIRECTORY VERSION MODULE: sets $initramfs, which is named by a hash of what goes into it.
 build_initramfs() {
     local hash
-    hash=$({ printf '%s\n' "$1" "$2" "${lab_modules[@]}"; cat "$lab_sources/init" "$lab_sources/prepare.bash" "$busybox"; } | sha256sum)
+    hash=$({ printf '%s\n' "$1" "$2" "$3" "${lab_modules[@]}"; cat "$lab_sources/init" "$lab_sources/prepare.bash" "$busybox"; } | sha256sum)
     initramfs=$lab_cache/${hash:0:16}/initramfs
     [[ ! -f $initramfs ]] || return 0
     local work module paths index=10
     work=$(mktemp -d "$lab_cache/building.XXXXXX")
-    mkdir -p "$work"/root/{bin,sbin,dev,proc,sys,host,writable,root,job,pipes,modules} "$work/result"
+    mkdir -p "$work"/root/{bin,sbin,dev,proc,sys,host,writable,root,job,pipes,modules,mending} "$work/result"
     cp "$busybox" "$work/root/bin/busybox"
     cp "$lab_sources/init" "$work/root/init"
     # An absolute link: with the lab's root mounted over the initramfs, .. would lead into that.
@@ -141,6 +164,7 @@ build_initramfs() {
         unpack_module "$module" "$work/root/modules/$index-$(basename "$module" | sed 's/\.ko.*/.ko/')"
         index=$((index + 1))
     done
+    cp "$1/$3" "$work/root/mending/interrupt_shadow.ko"
     (cd "$work/root" && find . | cpio --quiet --create --format=newc --owner=0:0) | lz4 -l -9 --quiet - "$work/result/initramfs"
     rm -rf "${initramfs%/*}"
     mv "$work/result" "${initramfs%/*}"
