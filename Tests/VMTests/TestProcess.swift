@@ -27,12 +27,14 @@ struct Outcome: Sendable, CustomStringConvertible {
     let ending: Ending
     let output: [UInt8]
     let error: [UInt8]
+    /// Of a process that had to be killed: what it was waiting for.
+    var stall = ""
 
     var text: String { String(decoding: output, as: UTF8.self) }
     var errorText: String { String(decoding: error, as: UTF8.self) }
     var lines: [String] { text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init) }
 
-    var description: String { "\(ending); output \"\(text.suffix(2000))\"; error \"\(errorText.suffix(2000))\"" }
+    var description: String { "\(ending); output \"\(text.suffix(2000))\"; error \"\(errorText.suffix(2000))\"\(stall)" }
 }
 
 /// Described by what is known of it so far, for the report of an expectation that failed.
@@ -187,15 +189,24 @@ final class TestProcess: Sendable, CustomStringConvertible {
 
     /// Waits for the end and for the last of the output; kills a process that takes too long.
     func finish(within limit: TimeInterval = timeLimit) -> Outcome {
+        var stall = ""
         if !hasEnded(within: limit) {
-            kill(pid, SIGKILL)
-            _ = hasEnded(within: 10)
+            stall = Stall.describe(pid)
+            // The guest hears of it by an interrupt of its socket device: a machine that goes on then had missed one, or a timer.
+            kill(pid, SIGCONT)
+            if hasEnded(within: 10) {
+                stall += "\nSIGCONT, and it ended"
+            } else {
+                stall += "\nSIGCONT, and it did not end within 10 s"
+                kill(pid, SIGKILL)
+                _ = hasEnded(within: 10)
+            }
             ending.withLock { $0 = .timedOut }
         }
         // A terminal's master sees the end only when all copies of the other side are closed.
         _ = wait(10) { output.withLock { $0.isFinished } && error.withLock { $0.isFinished } }
         return Outcome(
-            ending: ending.withLock { $0 } ?? .timedOut, output: output.withLock { $0.bytes }, error: error.withLock { $0.bytes })
+            ending: ending.withLock { $0 } ?? .timedOut, output: output.withLock { $0.bytes }, error: error.withLock { $0.bytes }, stall: stall)
     }
 }
 
