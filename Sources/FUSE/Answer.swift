@@ -90,6 +90,8 @@ public struct Answer: Equatable, Sendable {
     public static let headerLength = 16
     /// Of an entry, `fuse_entry_out`, in bytes.
     public static let entryLength = 128
+    /// Of `fuse_open_out`, in bytes.
+    static let openLength = 16
     public static let protocolMajor: UInt32 = 7
     public static let protocolMinor: UInt32 = 41
 
@@ -222,6 +224,26 @@ public struct Answer: Equatable, Sendable {
     /// What a directory holds, as far as it fits.
     public init(to unique: UInt64, _ listing: Listing) { self.init(to: unique, bytes: listing.bytes) }
 
+    /// A directory that was opened, and the beginning of what it holds: for a receiver between server and guest (`takeListing`).
+    public init(to unique: UInt64, handle: UInt64, ahead listing: Listing) {
+        self.init(to: unique, handle: handle, flags: 0)
+        bytes += listing.bytes
+        seal()
+    }
+
+    /// The handle of a directory that was opened, and what came with it, which this answer is without then. Nil of any other answer.
+    public mutating func takeListing() -> (handle: UInt64, listing: [UInt8])? {
+        guard isSuccess, bytes.count >= Self.headerLength + Self.openLength else { return nil }
+        let handle = UInt64(integer(at: Self.headerLength)) | UInt64(integer(at: Self.headerLength + 4)) << 32
+        let listing = Array(bytes[(Self.headerLength + Self.openLength)...])
+        bytes.removeLast(listing.count)
+        seal()
+        return (handle, listing)
+    }
+
+    /// What follows the header.
+    public var contents: ArraySlice<UInt8> { bytes[Self.headerLength...] }
+
     // MARK: Fields
 
     private mutating func header(_ unique: UInt64, error: Int32) {
@@ -270,6 +292,10 @@ public struct Listing: Equatable, Sendable {
         while bytes.count < end { bytes.append(0) }
         return true
     }
+
+    /// Says that nothing follows, by a name of no bytes, beyond the limit if need be. For a receiver between server and guest, who takes it away (`ListedRecord`): the guest would
+    /// take it for a mistake.
+    public mutating func end() { bytes += [UInt8](repeating: 0, count: (hasEntries ? Answer.entryLength : 0) + 24) }
 }
 
 /// Two fields in one word, the first of them first.

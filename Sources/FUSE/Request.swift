@@ -55,6 +55,12 @@ extension RequestHeader {
         case opening(handle: Int)
         /// What is in open files.
         case bytes
+        /// Names, and the answer brings the beginning of the listing with it (`Answer.takeListing`).
+        case openingDirectory
+        /// What a directory holds; the answer may be asked for more than there is room for (`enlarge`).
+        case listing
+        /// Names, and nobody waits for the answer.
+        case closingDirectory
         /// Nobody: requests are served in the order in which they come, so that there is nothing to interrupt.
         case nothing
     }
@@ -65,6 +71,9 @@ extension RequestHeader {
         case 14: .opening(handle: Answer.headerLength)
         case 35, 51: .opening(handle: Answer.headerLength + Answer.entryLength)
         case 15, 16, 18, 20, 25, 43, 46, 47: .bytes
+        case 27: .openingDirectory
+        case 28, 44: .listing
+        case 29: .closingDirectory
         case 36: .nothing
         default: .names
         }
@@ -73,6 +82,27 @@ extension RequestHeader {
     /// The length of a WRITE without the contents, in bytes.
     public static let writeLength = length + 40
     public var isWrite: Bool { operation == 16 }
+    /// Whether names or attributes may be others afterwards than they were before. `bytes`: the beginning of the request.
+    public func changesFiles(_ bytes: [UInt8]) -> Bool {
+        switch operation {
+        // LOOKUP, FORGET, GETATTR, READLINK, READ, STATFS, RELEASE, FSYNC, GETXATTR, LISTXATTR, FLUSH, OPENDIR, READDIR, RELEASEDIR, FSYNCDIR, ACCESS, INTERRUPT, BATCH_FORGET, READDIRPLUS, LSEEK, SYNCFS
+        case 1, 2, 3, 5, 15, 17, 18, 20, 22, 23, 25, 27...30, 34, 36, 42, 44, 46, 50: return false
+        // OPEN, without O_TRUNC.
+        case 14:
+            var reader = Reader(bytes, from: Self.length)
+            let flags: UInt32 = (try? reader.integer()) ?? .max
+            return flags & 0o1000 != 0
+        default: return true
+        }
+    }
+
+    /// Asks for `count` bytes of a listing, in a whole READDIR or READDIRPLUS.
+    public static func enlarge(_ request: inout [UInt8], to count: UInt32) {
+        let place = length + 16
+        guard request.count >= place + 4 else { return }
+        for index in 0..<4 { request[place + index] = UInt8(truncatingIfNeeded: count >> UInt32(8 * index)) }
+    }
+
     /// The guest begins, or ends: no handle that it had before means anything afterwards.
     public var startsOver: Bool { operation == 26 || operation == 38 }
 

@@ -7,14 +7,29 @@ import VirtioDevices
 
 final class FileServerClient: NameService {
     private let socket: PacketSocket
+    /// Answers that come before the next one that somebody waits for.
+    private var unread = 0
 
     init(_ socket: consuming OwnedDescriptor) { self.socket = PacketSocket(owning: socket, limit: Request.lengthLimit) }
 
     func ask(_ request: [UInt8]) throws(SystemError) -> ReceivedPacket {
         try tell(request)
+        while unread > 0 {
+            _ = try receive()
+            unread -= 1
+        }
+        return try receive()
+    }
+
+    private func receive() throws(SystemError) -> ReceivedPacket {
         let answer = try naming { () throws(SystemError) in try socket.receive() }
         guard let answer else { throw SystemError(call: "recvmsg", subject: Self.name, errno: ECONNRESET) }
         return answer
+    }
+
+    func leave(_ request: [UInt8]) throws(SystemError) {
+        try tell(request)
+        unread += 1
     }
 
     func tell(_ request: [UInt8]) throws(SystemError) { try naming { () throws(SystemError) in try socket.send(request) } }

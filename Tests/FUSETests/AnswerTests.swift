@@ -147,3 +147,48 @@ private let entry = Entry(node: 77, attributes: attributes, validity: Validity(e
     #expect(!failed.isSuccess && failed.node == 0)
     #expect(Answer(to: 5, following: 100).bytes == [116, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0])
 }
+
+@Test func listingsAreReadAgain() throws {
+    for withEntries in [false, true] {
+        var listing = Listing(limit: 1000, hasEntries: withEntries)
+        let entry = Entry(node: 7 << 33, attributes: Attributes(), validity: Validity(entry: 0, attributes: 0))
+        let names = [(Array("name".utf8), UInt64(1) << 40, Optional(entry)), ([UInt8](repeating: 0x61, count: 255), 9, nil)]
+        for (name, next, entry) in names {
+            let isListed = listing.append(name, inode: 1, type: 8, next: next, entry: entry)
+            #expect(isListed)
+        }
+        listing.end()
+        let (bytes, own) = (listing.bytes, withEntries ? 128 : 0)
+        var records: [ListedRecord] = []
+        var index = 0
+        while let record = ListedRecord(bytes, index..<bytes.count, hasEntries: withEntries) {
+            records.append(record)
+            index += record.length
+        }
+        #expect(index == bytes.count)
+        #expect(records.map(\.node) == [withEntries ? 7 << 33 : 0, 0, 0] && records.map(\.next) == [1 << 40, 9, 0])
+        #expect(records.map(\.length) == [own + 32, own + 280, own + 24] && records.map(\.isEnd) == [false, false, true])
+        #expect(records.allSatisfy { $0.entryLength == own })
+        // Half a record is none, nor is one whose name is longer than names are.
+        for end in 0..<own + 32 { #expect(ListedRecord(bytes, 0..<end, hasEntries: withEntries) == nil) }
+        #expect(ListedRecord(bytes, 0..<bytes.count + 1, hasEntries: withEntries) == nil)
+        var long = bytes
+        long[own + 17] = 1
+        #expect(ListedRecord(long, 0..<bytes.count, hasEntries: withEntries) == nil)
+    }
+}
+
+@Test func aListingComesWithAnOpening() {
+    var listing = Listing(limit: 0, hasEntries: true)
+    listing.end()
+    var answer = Answer(to: 5, handle: 1 << 40, ahead: listing)
+    #expect(Answer(to: 5, received: answer.bytes) == answer)
+    let taken = answer.takeListing()
+    #expect(taken?.handle == 1 << 40 && taken?.listing == listing.bytes)
+    #expect(answer == Answer(to: 5, handle: 1 << 40, flags: 0))
+    let again = answer.takeListing()
+    #expect(again?.listing == [] && answer == Answer(to: 5, handle: 1 << 40, flags: 0))
+    var failed = Answer(to: 5, errno: 2)
+    let none = failed.takeListing()
+    #expect(none == nil && failed == Answer(to: 5, errno: 2))
+}

@@ -1,8 +1,10 @@
 // Requests as Linux's own declarations lay them out (CFUSE), whole, cut, and with what no kernel would write.
 import CFUSE
+import Glibc
 import Testing
 
 @testable import FUSE
+import Glibc
 
 /// A structure's bytes as they lie in memory.
 func bytes<Value: BitwiseCopyable>(_ value: Value) -> [UInt8] {
@@ -235,11 +237,41 @@ private let expected: [(operation: fuse_opcode, body: [UInt8], meaning: FUSE.Ope
     #expect(try part(FUSE_INTERRUPT) == .nothing)
     #expect(try part(FUSE_OPEN) == .opening(handle: 16))
     for operation in [FUSE_CREATE, FUSE_TMPFILE] { #expect(try part(operation) == .opening(handle: 16 + MemoryLayout<fuse_entry_out>.size)) }
-    for operation in [FUSE_LOOKUP, FUSE_INIT, FUSE_DESTROY, FUSE_OPENDIR, FUSE_RELEASEDIR, FUSE_SETATTR, FUSE_READDIRPLUS] {
-        #expect(try part(operation) == .names)
-    }
+    for operation in [FUSE_LOOKUP, FUSE_INIT, FUSE_DESTROY, FUSE_SETATTR, FUSE_FSYNCDIR] { #expect(try part(operation) == .names) }
+    #expect(try part(FUSE_OPENDIR) == .openingDirectory && part(FUSE_RELEASEDIR) == .closingDirectory)
+    for operation in [FUSE_READDIR, FUSE_READDIRPLUS] { #expect(try part(operation) == .listing) }
     for operation in [FUSE_INIT, FUSE_DESTROY] { #expect(try RequestHeader(request(operation, []), of: 40).startsOver) }
     #expect(RequestHeader.writeLength == 40 + MemoryLayout<fuse_write_in>.size)
+}
+
+/// Of all operations that there are, and some that there are not.
+@Test func whatMayChangeFilesIsKnown() throws {
+    let harmless = Set(
+        [
+            FUSE_LOOKUP, FUSE_FORGET, FUSE_GETATTR, FUSE_READLINK, FUSE_READ, FUSE_STATFS, FUSE_RELEASE, FUSE_FSYNC, FUSE_GETXATTR, FUSE_LISTXATTR,
+            FUSE_FLUSH, FUSE_OPENDIR,
+            FUSE_READDIR, FUSE_RELEASEDIR, FUSE_FSYNCDIR, FUSE_ACCESS, FUSE_INTERRUPT, FUSE_BATCH_FORGET, FUSE_READDIRPLUS, FUSE_LSEEK, FUSE_SYNCFS,
+        ].map(\.rawValue))
+    for number in UInt32(0)..<100 where number != FUSE_OPEN.rawValue {
+        let bytes = request(fuse_opcode(rawValue: number), [])
+        #expect(try RequestHeader(bytes, of: 40).changesFiles(bytes) == !harmless.contains(number), "\(number)")
+    }
+    for (flags, changes) in [(O_RDONLY, false), (O_WRONLY | O_APPEND, false), (O_RDONLY | O_TRUNC, true), (O_RDWR | O_TRUNC, true)] {
+        let bytes = request(FUSE_OPEN, bytes(fuse_open_in(flags: UInt32(flags), open_flags: 0)))
+        #expect(try RequestHeader(bytes, of: bytes.count).changesFiles(bytes) == changes)
+    }
+    // One that is cut off may be anything.
+    let cut = request(FUSE_OPEN, [])
+    #expect(try RequestHeader(cut, of: 40).changesFiles(cut))
+}
+
+@Test func moreOfAListingIsAskedFor() throws {
+    var whole = request(FUSE_READDIRPLUS, bytes(fuse_read_in(fh: 3, offset: 5, size: 4096, read_flags: 0, lock_owner: 0, flags: 0, padding: 0)))
+    RequestHeader.enlarge(&whole, to: 1 << 14)
+    #expect(try parse(whole).operation == .readDirectory(.init(handle: 3, offset: 5, count: 1 << 14), withAttributes: true))
+    var cut = Array(whole.prefix(59))
+    RequestHeader.enlarge(&cut, to: 1)
+    #expect(cut == Array(whole.prefix(59)))
 }
 
 @Test func ourOwnRequestsAreAsTheGuests() throws {

@@ -53,14 +53,27 @@ final class Served {
 
     /// Every name that a directory lists.
     func names(in node: UInt64, withAttributes: Bool = false, room: UInt32 = 4096) throws -> [String] {
-        let handle = integer(try ask(27, node: node, le(0, 0)).body, 0, 8)
+        let opened = try ask(27, node: node, le(0, 0)).body
+        let handle = integer(opened, 0, 8)
+        // What came with it was told, too.
+        var ahead = 16
+        while ahead < opened.count {
+            if case let number = integer(opened, ahead, 8), number != 0 { try forget(number, 1) }
+            ahead += 128 + (24 + Int(integer(opened, ahead + 128 + 16, 4)) + 7) / 8 * 8
+        }
         var names: [String] = []
         var offset: UInt64 = 0
-        while true {
+        var isWhole = false
+        while !isWhole {
             let body = try ask(withAttributes ? 44 : 28, node: node, le64(handle, offset) + le(room, 0) + le64(0) + le(0, 0)).body
-            if body.isEmpty { break }
             var index = 0
             while index < body.count {
+                // An answer that reaches the end says so by a name of no bytes.
+                if integer(body, index + (withAttributes ? 128 : 0) + 16, 4) == 0 {
+                    #expect(body.count == index + (withAttributes ? 152 : 24))
+                    isWhole = true
+                    break
+                }
                 let number = withAttributes ? integer(body, index, 8) : 0
                 if withAttributes { index += 128 }
                 offset = integer(body, index + 8, 8)
@@ -162,7 +175,7 @@ private func expectErrno(_ errno: Int32, _ location: SourceLocation = #_sourceLo
         run("mv", served.path + "/b", served.path + "/c")
         run("touch", served.path + "/b")
         let handle = integer(try served.ask(27, node: root, le(0, 0)).body, 0, 8)
-        let body = try served.ask(44, node: root, le64(handle, 0) + le(4096, 0) + le64(0) + le(0, 0)).body
+        let body = Array(try served.ask(44, node: root, le64(handle, 0) + le(4096, 0) + le64(0) + le(0, 0)).body.dropLast(152))
         var listed: [String: (node: UInt64, mode: UInt64)] = [:]
         var index = 0
         while index < body.count {
@@ -329,6 +342,49 @@ private func expectErrno(_ errno: Int32, _ location: SourceLocation = #_sourceLo
         }
         // All that was listed has been forgotten, but for what looked it up by name: the root.
         #expect(served.server.nodeCount == 1)
+    }
+
+    /// What a guest reads at first comes with the opening, where it may be believed for any time.
+    @Test func openingBringsTheBeginning() throws {
+        for mode in CacheMode.allCases {
+            let served = try Served(mode: mode)
+            let root = try served.root()
+            for name in ["a", "b"] { run("touch", served.path + "/" + name) }
+            let opened = try served.ask(27, node: root, le(0, 0)).body
+            let listed = try served.ask(44, node: root, le64(integer(opened, 0, 8), 0) + le(4096, 0) + le64(0) + le(0, 0)).body
+            #expect(listed.count == 4 * (128 + 32) + 152)
+            #expect(Array(opened.dropFirst(16)) == (mode == .never ? [] : listed))
+        }
+    }
+
+    /// No file system is asked to find a place again that was told a moment ago, whatever was removed meanwhile.
+    @Test func whatWasListedIsListedAgain() throws {
+        let served = try Served()
+        let expected = Set((0..<300).map { "\($0)" })
+        for name in expected { close(try OwnedDescriptor.open(served.path + "/" + name, O_CREAT | O_WRONLY, mode: 0o644).release()) }
+        let root = try served.root()
+        let handle = integer(try served.ask(27, node: root, le(0, 0)).body, 0, 8)
+        /// Names with where each of them ends.
+        func list(from offset: UInt64, _ count: UInt32) throws -> [(name: String, end: UInt64)] {
+            let body = try served.ask(28, node: root, le64(handle, offset) + le(count, 0) + le64(0) + le(0, 0)).body
+            var (names, index): ([(String, UInt64)], Int) = ([], 0)
+            while index < body.count {
+                let length = Int(integer(body, index + 16, 4))
+                if length > 0 { names.append((String(decoding: body[index + 24..<index + 24 + length], as: UTF8.self), integer(body, index + 8, 8))) }
+                index += (24 + length + 7) / 8 * 8
+            }
+            return names
+        }
+        let first = try list(from: 0, 1 << 10)
+        let second = try list(from: first[first.count - 1].end, 8 << 10)
+        #expect(first.count == 32 && second.count == 256)
+        // From its middle, when what comes before is gone, and once more.
+        for one in first + second[..<100] where expected.contains(one.name) { run("rm", served.path + "/" + one.name) }
+        for _ in 0..<2 { #expect(try list(from: second[99].end, 4 << 10).prefix(128).map(\.name) == second[100..<228].map(\.name)) }
+        let rest = try list(from: second[second.count - 1].end, 8 << 10)
+        #expect(Set((first + second + rest).map(\.name)) == expected.union([".", ".."]))
+        #expect(first.count + second.count + rest.count == 302)
+        expectErrno(EBADF) { _ = try served.ask(28, node: root, le64(handle + 1, 0) + le(4096, 0) + le64(0) + le(0, 0)) }
     }
 
     @Test func extendedAttributes() throws {

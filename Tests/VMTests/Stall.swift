@@ -11,7 +11,8 @@ enum Stall {
             for thread in names("/proc/\(process)/task") {
                 let place = "/proc/\(process)/task/\(thread)"
                 let state = contents(place + "/status").split(separator: "\n").first { $0.hasPrefix("State:") } ?? "State: ?"
-                text += "\n  \(line(place + "/comm")) \(thread): \(state.dropFirst(6).trimmingCharacters(in: .whitespaces)), call \(line(place + "/syscall").prefix(60))"
+                text +=
+                    "\n  \(line(place + "/comm")) \(thread): \(state.dropFirst(6).trimmingCharacters(in: .whitespaces)), call \(line(place + "/syscall").prefix(60))"
                 let stack = contents(place + "/stack").split(separator: "\n").compactMap { $0.split(separator: " ").last }
                 text += "\n    " + stack.prefix(12).joined(separator: " < ")
             }
@@ -50,7 +51,9 @@ enum Stall {
         sleep(1)
         let second = Dictionary(read(), uniquingKeysWith: { one, _ in one })
         return "\nKVM:"
-            + first.filter { $0.value != "0" && $0.value != "" }.map { " \($0.name)=\($0.value)" + (second[$0.name] == $0.value ? "" : "…\(second[$0.name] ?? "")") }.joined()
+            + first.filter { $0.value != "0" && $0.value != "" }.map {
+                " \($0.name)=\($0.value)" + (second[$0.name] == $0.value ? "" : "…\(second[$0.name] ?? "")")
+            }.joined()
     }
 
     private static func names(_ directory: String) -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted() }

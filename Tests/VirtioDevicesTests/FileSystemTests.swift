@@ -5,28 +5,33 @@ import FUSE
 import FileServer
 import Glibc
 import LinuxSystem
+import Synchronization
 import Testing
 import Virtio
 import VirtioDevices
 import VirtioTesting
 
 /// A server in this process.
-private final class LocalNames: NameService {
+private final class LocalNames: NameService, @unchecked Sendable {
     let server: FileServer
+    /// Operations for whose answer somebody waited.
+    private(set) var asked: [UInt8] = []
 
-    init(_ path: String) throws {
+    init(_ path: String, nodes: Int = 100) throws {
         let root = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
         server = try FileServer(
-            [Tree(root: SharedDescriptor(root), isReadOnly: false)], mode: .auto, limits: .init(nodes: 100, directories: 10), actsForOthers: false)
+            [Tree(root: SharedDescriptor(root), isReadOnly: false)], mode: .auto, limits: .init(nodes: nodes, directories: 10), actsForOthers: false)
     }
 
     func ask(_ request: [UInt8]) throws(SystemError) -> ReceivedPacket {
+        asked.append(request[4])
         guard case .some(.some(let reply)) = try? server.serve(request) else { throw SystemError(call: "serve", errno: EPROTO) }
         let file = try reply.descriptor.map { (raw) throws(SystemError) in SharedDescriptor(try OwnedDescriptor.duplicate(of: raw)) }
         return ReceivedPacket(bytes: reply.answer.bytes, file: file)
     }
 
     func tell(_ request: [UInt8]) throws(SystemError) { _ = try? server.serve(request) }
+    func leave(_ request: [UInt8]) throws(SystemError) { try tell(request) }
 }
 
 private func le(_ values: UInt32...) -> [UInt8] { values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } } }
@@ -40,8 +45,8 @@ private final class Mounted {
     let driver: MockDriver
     private var unique: UInt64 = 0
 
-    init(_ names: sending any NameService, openFiles: Int = 10) throws {
-        driver = try MockDriver(try FileSystem(names, tag: "files", openFiles: openFiles))
+    init(_ names: sending any NameService, openFiles: Int = 10, clock: @escaping @Sendable () -> UInt64 = { 0 }) throws {
+        driver = try MockDriver(try FileSystem(names, tag: "files", openFiles: openFiles, clock: clock))
         try driver.start()
         _ = try ask(26, node: 0, le(7, 41, 0, 0))
     }
@@ -83,6 +88,33 @@ private final class Mounted {
     func read(_ count: UInt32, from handle: UInt64, at offset: UInt64 = 0, room: Int? = nil) throws -> [UInt8] {
         try ask(15, le64(handle, offset) + le(count, 0) + le64(0) + le(0, 0), room: room ?? Int(count) + 16)
     }
+
+    /// Of an open directory, one answer: names, their nodes, and where the next one begins. Empty at the end.
+    func list(_ handle: UInt64, from offset: UInt64, withAttributes: Bool, room: UInt32 = 4096) throws -> (
+        names: [String], nodes: [UInt64], end: UInt64
+    ) {
+        let body = try ask(withAttributes ? 44 : 28, le64(handle, offset) + le(room, 0) + le64(0) + le(0, 0), room: Int(room) + 16)
+        var (names, nodes, end, index): ([String], [UInt64], UInt64, Int) = ([], [], offset, 0)
+        while index < body.count {
+            let node = withAttributes ? integer(body, index, 8) : 0
+            if withAttributes { index += 128 }
+            end = integer(body, index + 8, 8)
+            let length = Int(integer(body, index + 16, 4))
+            #expect(length > 0, "a driver takes no name without bytes")
+            names.append(String(decoding: body[index + 24..<index + 24 + length], as: UTF8.self))
+            if node != 0 { nodes.append(node) }
+            index += (24 + length + 7) / 8 * 8
+        }
+        return (names, nodes, end)
+    }
+
+    func openDirectory(_ node: UInt64) throws -> UInt64 {
+        let opened = try ask(27, node: node, le(0, 0))
+        #expect(opened.count == 16, "a driver takes no more")
+        return integer(opened, 0, 8)
+    }
+
+    func closeDirectory(_ handle: UInt64) throws { try ask(29, le64(handle) + le(0, 0) + le64(0)) }
 
     func close(_ handle: UInt64) throws { try ask(18, le64(handle) + le(0, 0) + le64(0)) }
 }
@@ -203,6 +235,108 @@ private func expectErrno(_ errno: Int32, _ location: SourceLocation = #_sourceLo
         mounted.driver.reset()
         mounted.driver.reset()
         #expect(names.asked == asked + 3)
+    }
+
+    private func fill(_ count: Int) throws -> Set<String> {
+        let names = (0..<count).map { "file-number-\($0)" }
+        for name in names { _ = try OwnedDescriptor.open(directory + "/" + name, O_CREAT | O_WRONLY, mode: 0o644) }
+        return Set(names).union([".", ".."])
+    }
+
+    /// Opening, reading, the end, closing: one question.
+    @Test func aDirectoryIsListedByOneQuestion() throws {
+        let expected = try fill(10)
+        for withAttributes in [true, false] {
+            let names = try LocalNames(directory)
+            let mounted = try Mounted(names)
+            let root = integer(try mounted.ask(1, Array("0".utf8) + [0]), 0, 8)
+            let handle = try mounted.openDirectory(root)
+            let listed = try mounted.list(handle, from: 0, withAttributes: withAttributes)
+            #expect(Set(listed.names) == expected && listed.nodes.count == (withAttributes ? 10 : 0))
+            #expect(try mounted.list(handle, from: listed.end, withAttributes: !withAttributes).names == [])
+            try mounted.closeDirectory(handle)
+            #expect(names.asked == [26, 1, 27])
+            // What the driver was told of remains known until it forgets it; what it was not told of is forgotten.
+            for node in listed.nodes { try mounted.ask(2, node: node, le64(1), room: 0, queue: 0) }
+            try mounted.ask(3, le(0, 0) + le64(0))
+            #expect(names.server.nodeCount == 1)
+            expectErrno(EBADF) { _ = try mounted.list(handle, from: 0, withAttributes: withAttributes) }
+        }
+    }
+
+    @Test func longDirectoriesAreListedAhead() throws {
+        let expected = try fill(700)
+        for withAttributes in [true, false] {
+            let names = try LocalNames(directory, nodes: 1000)
+            let mounted = try Mounted(names)
+            let root = integer(try mounted.ask(1, Array("0".utf8) + [0]), 0, 8)
+            let handle = try mounted.openDirectory(root)
+            var (listed, nodes, offset, answers): ([String], [UInt64], UInt64, Int) = ([], [], 0, 0)
+            while true {
+                // As Linux: with attributes at first, and then as it is used.
+                let part = try mounted.list(handle, from: offset, withAttributes: withAttributes || offset == 0)
+                if part.names.isEmpty { break }
+                listed += part.names
+                nodes += part.nodes
+                offset = part.end
+                answers += 1
+            }
+            #expect(listed.count == 702 && Set(listed) == expected && nodes.count == (withAttributes ? 700 : 22))
+            // 16 KiB at a time: 90 names with what they are, or 340 without.
+            #expect(answers >= (withAttributes ? 29 : 8) && names.asked.count <= 3 + (withAttributes ? 8 : 3), "\(answers), \(names.asked)")
+            try mounted.closeDirectory(handle)
+            for node in nodes { try mounted.ask(2, node: node, le64(1), room: 0, queue: 0) }
+            try mounted.ask(3, le(0, 0) + le64(0))
+            #expect(names.server.nodeCount == 1)
+        }
+    }
+
+    /// What has changed, or may have, is asked for again: a driver must not take an old size for a new one.
+    @Test func whatHasChangedIsListedAnew() throws {
+        let expected = try fill(30)
+        let names = try LocalNames(directory)
+        let mounted = try Mounted(names)
+        let root = integer(try mounted.ask(1, Array("0".utf8) + [0]), 0, 8)
+        let file = try mounted.create("written")
+        let handle = try mounted.openDirectory(root)
+        #expect(try mounted.write(Array("hello".utf8), to: file) == 5)
+        let asked = names.asked.count
+        let first = try mounted.list(handle, from: 0, withAttributes: true)
+        #expect(names.asked.count == asked + 1 && first.names.count == 24)
+        // From now on no more than the driver asks for.
+        let second = try mounted.list(handle, from: first.end, withAttributes: true, room: 1024)
+        #expect(second.names.count == 6)
+        #expect(try mounted.list(handle, from: second.end, withAttributes: true).names.count == 3)
+        #expect(names.asked.count == asked + 3)
+        try mounted.closeDirectory(handle)
+        // A part of it was told: the rest is forgotten, and what was opened to be read changes nothing.
+        let again = try mounted.openDirectory(root)
+        let some = try mounted.list(again, from: 0, withAttributes: true, room: 1024)
+        try mounted.ask(14, node: some.nodes[0], le(UInt32(O_RDONLY), 0))
+        #expect(names.asked.count == asked + 5)
+        let others = try mounted.list(again, from: some.end, withAttributes: true, room: 1024)
+        #expect(names.asked.count == asked + 5 && Set(some.names).isDisjoint(with: others.names))
+        try mounted.ask(14, node: some.nodes[0], le(UInt32(O_WRONLY | O_TRUNC), 0))
+        #expect(try mounted.list(again, from: others.end, withAttributes: true).names.count > 0)
+        #expect(names.asked.count == asked + 7)
+        // Elsewhere than where it ended, it is read as asked for.
+        #expect(try mounted.list(again, from: 0, withAttributes: true, room: 1024).names == some.names)
+        try mounted.closeDirectory(again)
+        #expect(Set(first.names + second.names).count == 30 && expected.count == 32)
+    }
+
+    @Test func whatIsOldIsListedAnew() throws {
+        let time = Atomic<UInt64>(1 << 40)
+        let names = try LocalNames(directory)
+        let mounted = try Mounted(names) { time.load(ordering: .relaxed) }
+        let root = integer(try mounted.ask(1, Array("0".utf8) + [0]), 0, 8)
+        for (age, questions) in [(UInt64(100_000_000), [UInt8(27)]), (100_000_001, [27, 44])] {
+            let asked = names.asked.count
+            let handle = try mounted.openDirectory(root)
+            time.add(age, ordering: .relaxed)
+            #expect(Set(try mounted.list(handle, from: 0, withAttributes: true).names) == [".", ".."])
+            #expect(Array(names.asked[asked...]) == questions)
+        }
     }
 
     /// Where the VMM may have no more descriptors, the kernel drops what was sent.

@@ -10,6 +10,7 @@ extension FileSystem {
     var tooManyFiles: Int32 { EMFILE }
     var inputOutputError: Int32 { EIO }
     var protocolError: Int32 { EPROTO }
+    var invalid: Int32 { EINVAL }
 
     /// What one READ or WRITE moves at most, in bytes. Drivers ask for a megabyte.
     private static let transferLimit: UInt32 = 8 << 20

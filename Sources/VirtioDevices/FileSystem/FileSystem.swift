@@ -13,6 +13,8 @@ public protocol NameService: AnyObject {
     func ask(_ request: [UInt8]) throws(SystemError) -> ReceivedPacket
     /// Passes on one that has none.
     func tell(_ request: [UInt8]) throws(SystemError)
+    /// Passes on one whose answer nobody waits for.
+    func leave(_ request: [UInt8]) throws(SystemError)
 }
 
 /// A file system, as its driver sees it: trees of the host.
@@ -25,6 +27,8 @@ public final class FileSystem: VirtioDevice {
     static let turnBytes: UInt64 = 8 << 20
     /// Of a tag, in bytes (§5.11.4).
     private static let tagLimit = 36
+    /// How many directories wait to be closed.
+    private static let closingsLimit = 16
 
     let names: any NameService
     var files: OpenFileTable
@@ -34,15 +38,22 @@ public final class FileSystem: VirtioDevice {
     private var isGreeted = false
     /// What the driver has forgotten and the name service hasn't been told of yet: a driver says it of each file by itself.
     private var forgotten: [FUSE.Operation.Forgotten] = []
+    /// Whole requests that close directories: they can wait as well.
+    private var closings: [[UInt8]] = []
+    private var ahead = ListingsAhead()
+    private let clock: @Sendable () -> UInt64
     /// Bytes moved in this turn.
     var moved: UInt64 = 0
     /// Since the device was made.
     public internal(set) var metrics = FileSystemMetrics()
 
-    /// `tag`: by which the driver's system mounts it. `openFiles`: how many the driver may have.
-    public init(_ names: any NameService, tag: String, openFiles: Int) throws(VirtioDevicesError) {
+    /// `tag`: by which the driver's system mounts it. `openFiles`: how many the driver may have. `clock`: in nanoseconds.
+    public init(
+        _ names: any NameService, tag: String, openFiles: Int, clock: @escaping @Sendable () -> UInt64 = monotonicNanoseconds
+    ) throws(VirtioDevicesError) {
         guard (1...Self.tagLimit).contains(tag.utf8.count) else { throw .tagLength(tag) }
         self.names = names
+        self.clock = clock
         files = OpenFileTable(limit: openFiles)
         var space = ConfigurationSpace()
         for byte in Array(tag.utf8) + [UInt8](repeating: 0, count: Self.tagLimit - tag.utf8.count) { space.append(byte) }
@@ -74,8 +85,9 @@ public final class FileSystem: VirtioDevice {
 
     public func reset() {
         queues = []
-        files.closeAll()
+        closeAll()
         forgotten = []
+        closings = []
         guard isGreeted else { return }
         isGreeted = false
         // Whoever can't be told any more is found out when it is asked next.
@@ -96,6 +108,7 @@ public final class FileSystem: VirtioDevice {
             guard total <= UInt64(Request.lengthLimit) else { return try write(Answer(to: header.unique, errno: tooLong), to: chain) }
             bytes += try reader.bytes(Int(total) - bytes.count)
         }
+        if header.changesFiles(bytes) { ahead.dropAll { forgotten.append($0) } }
         switch header.part {
         case .nothing: return 0
         case .unanswered:
@@ -106,16 +119,26 @@ public final class FileSystem: VirtioDevice {
         case .bytes: return try move(header, bytes, reader, chain)
         case .names:
             if header.startsOver {
-                files.closeAll()
+                closeAll()
                 isGreeted = true
             }
             return try write(try ask(header, bytes).answer, to: chain)
         case .opening(let handle): return try write(try open(header, bytes, handle), to: chain)
+        case .openingDirectory: return try write(try openDirectory(header, bytes), to: chain)
+        case .listing: return try write(try list(header, bytes), to: chain)
+        case .closingDirectory: return try write(try closeDirectory(header, bytes), to: chain)
         }
+    }
+
+    private func closeAll() {
+        files.closeAll()
+        ahead.reset()
     }
 
     private func ask(_ header: RequestHeader, _ request: [UInt8]) throws(VirtioError) -> (answer: Answer, file: SharedDescriptor?) {
         try sayWhatIsForgotten()
+        for closing in closings { try telling { () throws(SystemError) in try names.leave(closing) } }
+        closings = []
         var packet: ReceivedPacket?
         try telling { () throws(SystemError) in packet = try names.ask(request) }
         guard let packet, let answer = Answer(to: header.unique, received: packet.bytes) else {
@@ -133,6 +156,46 @@ public final class FileSystem: VirtioDevice {
         // This process may not have one more. The driver doesn't learn of the node that comes with a new file, and can't forget it.
         if answer.node != 0 { forgotten.append(.init(node: answer.node, lookups: 1)) }
         return Answer(to: header.unique, errno: tooManyFiles)
+    }
+
+    // MARK: Directories
+
+    private func openDirectory(_ header: RequestHeader, _ request: [UInt8]) throws(VirtioError) -> Answer {
+        let asked = clock()
+        var answer = try ask(header, request).answer
+        if let (handle, listing) = answer.takeListing(), !listing.isEmpty {
+            ahead.keep(listing, of: handle, from: 0, hasEntries: true, asked: asked) { forgotten.append($0) }
+        }
+        return answer
+    }
+
+    private func list(_ header: RequestHeader, _ request: [UInt8]) throws(VirtioError) -> Answer {
+        guard case .readDirectory(let range, let withAttributes) = (try? Request(header, request))?.operation else {
+            return Answer(to: header.unique, errno: invalid)
+        }
+        let asked = clock()
+        if let known = ahead.take(range, withAttributes: withAttributes, now: asked, { forgotten.append($0) }) {
+            return Answer(to: header.unique, bytes: known)
+        }
+        var request = request
+        let isAhead = ahead.contains(range.handle)
+        if isAhead, range.count < ListingsAhead.length { RequestHeader.enlarge(&request, to: ListingsAhead.length) }
+        let answer = try ask(header, request).answer
+        guard answer.isSuccess else { return answer }
+        ahead.keep(Array(answer.contents), of: range.handle, from: range.offset, hasEntries: withAttributes, asked: asked) { forgotten.append($0) }
+        defer { if !isAhead { ahead.drop(range.handle) { forgotten.append($0) } } }
+        return Answer(to: header.unique, bytes: ahead.take(range, withAttributes: withAttributes, now: asked) { forgotten.append($0) } ?? [])
+    }
+
+    /// The driver need not wait for that, nor does the server have to be woken for it alone.
+    private func closeDirectory(_ header: RequestHeader, _ request: [UInt8]) throws(VirtioError) -> Answer {
+        guard case .releaseDirectory(let handle) = (try? Request(header, request))?.operation else {
+            return Answer(to: header.unique, errno: invalid)
+        }
+        ahead.drop(handle) { forgotten.append($0) }
+        guard closings.count < Self.closingsLimit else { return try ask(header, request).answer }
+        closings.append(request)
+        return Answer(to: header.unique)
     }
 
     /// When something is asked, or when it is much: the server is woken once for all of it.

@@ -54,4 +54,6 @@ public final class StandInNames: NameService, @unchecked Sendable {
         told += 1
         lastTold = request
     }
+
+    public func leave(_ request: [UInt8]) throws(SystemError) { try tell(request) }
 }
