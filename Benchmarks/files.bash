@@ -31,7 +31,9 @@ write_sources() {
     for header in "$1"/linux/*.h; do
         header=linux/${header##*/}
         echo "#include <$header>" >"$1/src/$count.c"
-        ! (cd "$1" && tcc -nostdinc -I . -I /usr/lib/x86_64-linux-gnu/tcc/include -c -o /dev/null "src/$count.c") >/dev/null 2>&1 || count=$((count + 1))
+        ! (cd "$1" && tcc -nostdinc -I . -I /usr/lib/x86_64-linux-gnu/tcc/include -c -o src/object.o "src/$count.c") >/dev/null 2>&1 || count=$((count + 1))
+        # As a file of its own: tcc removes what its output is called, /dev/null too.
+        rm -f "$1/src/object.o"
         ((count < 100)) || return 0
     done
     fail "only $count of the kernel's headers can be compiled"
@@ -39,7 +41,7 @@ write_sources() {
 
 # make_repository TREE: the same bytes each time.
 make_repository() {
-    local git=(env GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_DATE=@0+0000 GIT_COMMITTER_DATE=@0+0000 git -C "$1" -c user.name=bench -c user.email=bench@localhost)
+    local git=(env GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' git -C "$1" -c user.name=bench -c user.email=bench@localhost)
     "${git[@]}" init --quiet --initial-branch=main
     "${git[@]}" add --all
     "${git[@]}" commit --quiet --message=headers
