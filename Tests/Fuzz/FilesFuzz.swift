@@ -4,6 +4,7 @@
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzRequest(_ start: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
     var bytes = Array(UnsafeBufferPointer(start: start, count: count))
+    checkListing(bytes)
     // A fuzzer would take long to find out what the length has to be.
     if bytes.count >= 4 { for offset in 0..<4 { bytes[offset] = UInt8(truncatingIfNeeded: count >> (8 * offset)) } }
     guard let header = try? RequestHeader(bytes, of: count), let request = try? Request(header, bytes) else { return 0 }
@@ -35,3 +36,14 @@ private func check(_ name: Name) {
 }
 
 private func check(attribute name: [UInt8]) { precondition((1...255).contains(name.count) && !name.contains(0), "an attribute's name") }
+
+/// The same bytes as what a server lists: each record lies within them, and the walk comes to an end.
+private func checkListing(_ bytes: [UInt8]) {
+    for hasEntries in [false, true] {
+        var index = 0
+        while let record = ListedRecord(bytes, index..<bytes.count, hasEntries: hasEntries) {
+            precondition(record.length >= record.entryLength + 24 && record.length <= bytes.count - index, "a record beyond the listing")
+            index += record.length
+        }
+    }
+}
