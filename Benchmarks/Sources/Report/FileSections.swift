@@ -3,7 +3,8 @@ import Foundation
 
 private let jobs: [(name: String, title: String)] = [
     ("untar", "a thousand headers unpacked"), ("list", "listed with their attributes"), ("list-again", "listed again"), ("search", "searched"),
-    ("git-status", "git status, which reads everything"), ("git-status-again", "git status again"), ("compile", "a hundred files compiled"), ("remove", "removed"), ("sequential-write", "128 writes of 1 MiB"), ("sequential-read", "64 MiB read"),
+    ("git-status", "git status, which reads everything"), ("git-status-again", "git status again"), ("compile", "a hundred files compiled"),
+    ("remove", "removed"), ("sequential-write", "128 writes of 1 MiB"), ("sequential-read", "64 MiB read"),
     ("random-read", "2,000 random reads of 4 KiB"), ("random-write", "2,000 random writes of 4 KiB"),
 ]
 private let machines: [(name: String, title: String)] = [
